@@ -1,0 +1,116 @@
+/**
+ * The host's durable log, and the truth about what was seen, decided and done.
+ *
+ * - A commit holds records and rows; all of it is durable when its promise resolves, or none of it is.
+ * - Sequences start at 1 and have no gaps. `append` gives them out at once, in call order, so that a
+ *   record can name another one of the same or an earlier commit.
+ * - When a commit fails, every commit appended behind it that has not resolved fails too (reason
+ *   `JOURNAL_ROLLED_BACK`), their sequences are given out again, and the caller drops what it built on them.
+ * - One writer per directory: `open` claims it and fails with `JOURNAL_IN_USE`.
+ * - Rows are small states by key (VM rows, cursors, dedupe keys). They are read back, never rebuilt by replay.
+ *
+ * Faults: JOURNAL_FULL (RESOURCE_EXHAUSTED: reserve or disk), JOURNAL_ROLLED_BACK (ABORTED), JOURNAL_CLOSED
+ * (UNAVAILABLE), JOURNAL_IN_USE, JOURNAL_NEWER_FORMAT (FAILED_PRECONDITION), JOURNAL_TRIMMED (OUT_OF_RANGE, metadata
+ * `oldest`), JOURNAL_IO (UNAVAILABLE).
+ */
+export interface Journal {
+  /** Made with the journal, 128 random bits as hex; another directory has another one. */
+  readonly id: string;
+
+  append(commit: Commit): Appended;
+
+  /** Records behind `after`, in order, at most `limit` records and about `maxBytes` bytes. Only durable ones. */
+  read(query: ReadQuery): Promise<ReadBatch>;
+
+  /** A row as of the last durable commit, without leaving the event loop; undefined when there is none. */
+  lookup(key: string): Uint8Array | undefined;
+
+  /** All rows whose key begins with `prefix`, in key order. */
+  rows(prefix: string): Promise<readonly Row[]>;
+
+  /** Called after each durable commit with the newest durable sequence. Returns the way to stop it. */
+  onDurable(listener: (newest: Sequence) => void): () => void;
+
+  status(): JournalStatus;
+
+  /**
+   * Drops records up to and including `through`. With `loss` set they were still needed: a loss
+   * marker over exactly the dropped range is appended in the same transaction. `vm` history follows.
+   */
+  trim(through: Sequence, loss?: (first: Sequence, last: Sequence) => Uint8Array): Promise<void>;
+
+  /** Lets commits under way end, then gives the directory back. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** From 1 on; safe as a number: 2^53 records are 1,400 years at 200,000 a second. */
+export type Sequence = number;
+
+export interface Commit {
+  readonly records: readonly Entry[];
+  readonly rows: readonly RowWrite[];
+  /**
+   * `ingest` is refused with JOURNAL_FULL once free space falls below the reserve; `outcome` (what was
+   * done about something already journaled) may use the reserve up.
+   */
+  readonly kind: 'ingest' | 'outcome';
+}
+
+export interface Entry {
+  /** Empty for records of the host; else the record is in this VM's history. */
+  readonly vm: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface RowWrite {
+  /** At most 511 bytes as UTF-8. */
+  readonly key: string;
+  /** null deletes. */
+  readonly value: Uint8Array | null;
+  /** Milliseconds since the epoch after which the row may be swept away; absent: never. */
+  readonly expiresAtMs?: number;
+}
+
+export interface Row {
+  readonly key: string;
+  readonly value: Uint8Array;
+}
+
+export interface Appended {
+  /** Sequence of the commit's first record; with no records, the next one to be given out. */
+  readonly first: Sequence;
+  readonly durable: Promise<void>;
+}
+
+export interface ReadQuery {
+  readonly after: Sequence;
+  /** Only this VM's history. */
+  readonly vm?: string;
+  /** Records; default 1024. */
+  readonly limit?: number;
+  /** Default 1 MiB. At least one record comes, however large. */
+  readonly maxBytes?: number;
+}
+
+export interface ReadBatch {
+  readonly records: readonly StoredRecord[];
+  /** Everything up to here has been looked at: read on from it. Equal to `newest` at the end. */
+  readonly scanned: Sequence;
+}
+
+export interface StoredRecord {
+  readonly sequence: Sequence;
+  readonly bytes: Uint8Array;
+}
+
+export interface JournalStatus {
+  /** 0 when the journal is empty. */
+  readonly oldest: Sequence;
+  readonly newest: Sequence;
+  /** Pages in use, in bytes; the file itself never shrinks. */
+  readonly usedBytes: number;
+  /** Free on the file system. */
+  readonly freeBytes: number;
+  /** Why ingest is refused at the moment; null: it isn't. */
+  readonly refusing: string | null;
+}
