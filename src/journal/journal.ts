@@ -17,6 +17,9 @@ export interface Journal {
   /** Made with the journal, 128 random bits as hex; another directory has another one. */
   readonly id: string;
 
+  /** The sequence that the next `append` will give to its first record. */
+  readonly next: Sequence;
+
   append(commit: Commit): Appended;
 
   /** Records behind `after`, in order, at most `limit` records and about `maxBytes` bytes. Only durable ones. */

@@ -132,6 +132,11 @@ export interface Act {
 export interface Cause {
   /** Boots that the driver had seen at the event; null: an act resumed from an earlier life, or an operator's. */
   readonly boots: number | null;
+  /**
+   * The intent was journaled in an earlier life of vmwarden and may be half done: the same VMM process found in
+   * `prelaunch` was reset by it and only waits to be continued.
+   */
+  readonly resumed: boolean;
 }
 
 export interface DumpTarget {
