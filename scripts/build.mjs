@@ -1,0 +1,117 @@
+// Bundles what runs into dist/: the program, the journal's worker thread and the stand-in guest.
+// lmdb stays outside (native code); commands that main imports lazily become chunks of their own.
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build as bundle } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const dist = join(root, 'dist');
+const stamp = join(dist, '.built');
+
+/** Name in dist/ (all side by side, so that `new URL('./x.js', import.meta.url)` works in any chunk) → source. */
+const entries = {
+  main: 'src/main.ts',
+  'journal-worker': 'src/journal/lmdb/worker.ts',
+  'stand-in': 'src/guest/stand-in.ts',
+};
+
+/** CommonJS packages inside an ES module bundle still call `require` for Node's own modules. */
+const banner =
+  "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
+
+/**
+ * Files appear whole, and the entry points after the chunks they name, because a test may start the
+ * program while another run builds it. For the same reason `keepOld` leaves earlier chunks in place.
+ *
+ * @param {{ keepOld?: boolean }} [options]
+ */
+export async function build({ keepOld = false } = {}) {
+  const startedAt = new Date();
+  const result = await bundle({
+    absWorkingDir: root,
+    entryPoints: Object.fromEntries(
+      Object.entries(entries).filter(([, source]) => modifiedAt(join(root, source)) !== undefined),
+    ),
+    outdir: 'dist',
+    bundle: true,
+    splitting: true,
+    chunkNames: '[name]-[hash]',
+    platform: 'node',
+    target: 'node20.19',
+    format: 'esm',
+    // proto-loader is reached from grpc-js' channelz alone, which nothing here serves.
+    external: ['lmdb', '@grpc/proto-loader'],
+    loader: { '.binpb': 'binary' },
+    banner: { js: banner },
+    legalComments: 'none',
+    logLevel: 'warning',
+    write: false,
+  });
+
+  mkdirSync(dist, { recursive: true });
+  const isEntry = (/** @type {string} */ path) => basename(path, '.js') in entries;
+  const files = result.outputFiles.toSorted(
+    (a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)),
+  );
+  for (const file of files) {
+    const partial = `${file.path}.${process.pid}`;
+    writeFileSync(partial, file.contents);
+    renameSync(partial, file.path);
+  }
+  if (!keepOld) {
+    const made = new Set(files.map((file) => basename(file.path)));
+    for (const name of readdirSync(dist)) {
+      if (!made.has(name)) rmSync(join(dist, name), { recursive: true });
+    }
+  }
+  // Dated at the start: a source that changed while we built makes the build stale.
+  writeFileSync(stamp, `${startedAt.toISOString()}\n`);
+  return files.map((file) => ({ name: basename(file.path), bytes: file.contents.length }));
+}
+
+/** Whether dist/ was built from the sources as they are now, judged by modification times. */
+export function isFresh() {
+  const builtAt = Date.parse(readStamp());
+  if (Number.isNaN(builtAt)) return false;
+  const isBuilt = (/** @type {string} */ name) =>
+    modifiedAt(join(dist, `${name}.js`)) !== undefined;
+  if (!Object.keys(entries).every(isBuilt)) {
+    return false;
+  }
+  const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).map(
+    (path) => join(root, 'src', path),
+  );
+  return [...sources, join(root, 'package-lock.json'), fileURLToPath(import.meta.url)].every(
+    (path) => (modifiedAt(path) ?? 0) < builtAt,
+  );
+}
+
+function readStamp() {
+  try {
+    return readFileSync(stamp, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+/** @param {string} path */
+function modifiedAt(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const startedAt = performance.now();
+  const files = await build();
+  const kilobytes = Math.round(files.reduce((sum, file) => sum + file.bytes, 0) / 1000);
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  console.log(`built dist/ (${files.length} files, ${kilobytes} kB) in ${seconds} s`);
+}
