@@ -16,8 +16,7 @@ const encoder = new TextEncoder();
  */
 export const escapeText = (source: Uint8Array | string, maxBytes: number): EscapedText => {
   // A UTF-16 unit is at least one byte of UTF-8: never encode more of a long string than can be kept.
-  const bytes =
-    typeof source === 'string' ? encoder.encode(source.slice(0, maxBytes + 1)) : source;
+  const bytes = typeof source === 'string' ? encoder.encode(source.slice(0, maxBytes + 1)) : source;
   const limit = Math.min(bytes.length, maxBytes);
   let text = '';
   let changed = false;

@@ -1,0 +1,84 @@
+import type { ByteOrder } from '../event/arch.js';
+import type { Problem } from '../event/problem.js';
+import type { RawBytes, RawEvent, RawFields } from '../event/raw-event.js';
+import {
+  ByteOrder as WireByteOrder,
+  type RawEvent as WireRawEvent,
+} from '../gen/vmwarden/v1/system_event.js';
+import { Fault, type Violation } from '../lib/fault.js';
+import { CAPABILITIES, type Parsed } from './system-event-codec.js';
+
+/**
+ * The raw event of a message, to be given to `normalize`. Violations bear paths below `path`, in lowerCamelCase:
+ * `raw.bytes.byteOrder`.
+ */
+export const rawEventFromProto = (
+  message: WireRawEvent | undefined,
+  path = 'raw',
+): Parsed<RawEvent> => {
+  if (message === undefined) {
+    return {
+      ok: false,
+      violations: [{ field: path, expected: 'the event as the kernel wrote it' }],
+    };
+  }
+  const violations: Violation[] = [];
+  const capability = CAPABILITIES.get(message.capability);
+  if (capability === undefined) {
+    violations.push({
+      field: `${path}.capability`,
+      value: String(message.capability),
+      expected: 'CAPABILITY_PRESENT, CAPABILITY_ABSENT or CAPABILITY_UNSPECIFIED',
+    });
+  }
+  const form = formFromProto(message.form, path, violations);
+  if (form === null || capability === undefined) return { ok: false, violations };
+  const { arch, abi } = message;
+  const capabilityNumber = message.capabilityNumber === 0 ? null : message.capabilityNumber;
+  return { ok: true, value: { arch, abi, capability, capabilityNumber, ...form } };
+};
+
+const formFromProto = (
+  form: WireRawEvent['form'],
+  path: string,
+  violations: Violation[],
+): RawBytes | RawFields | null => {
+  if (form === undefined) {
+    violations.push({ field: path, expected: `${path}.bytes or ${path}.fields` });
+    return null;
+  }
+  if (form.$case === 'fields') {
+    const { type, ndata, data, flags } = form.value;
+    return { form: 'fields', type, ndata: ndata ?? null, data, flags: flags ?? null };
+  }
+  const byteOrder = BYTE_ORDERS.get(form.value.byteOrder);
+  if (byteOrder === undefined) {
+    violations.push({
+      field: `${path}.bytes.byteOrder`,
+      value: String(form.value.byteOrder),
+      expected: 'BYTE_ORDER_LITTLE or BYTE_ORDER_BIG',
+    });
+    return null;
+  }
+  return { form: 'bytes', record: form.value.record, byteOrder };
+};
+
+const BYTE_ORDERS: ReadonlyMap<number, ByteOrder | null> = new Map([
+  [WireByteOrder.UNSPECIFIED, null],
+  [WireByteOrder.LITTLE, 'little'],
+  [WireByteOrder.BIG, 'big'],
+]);
+
+/** What the reporter gets for a raw event that can't be understood: INVALID_ARGUMENT, with the problem's code as reason. */
+export const problemFault = (problem: Problem, path = 'raw'): Fault => {
+  const { code, value, expected, advice } = problem;
+  const field = path === '' ? problem.field : `${path}.${problem.field}`;
+  return new Fault(
+    'INVALID_ARGUMENT',
+    code,
+    `${field}: ${value}; expected ${expected}. ${advice}`,
+    {
+      violations: [{ field, value, expected: `${expected}. ${advice}` }],
+    },
+  );
+};
