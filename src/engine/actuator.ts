@@ -1,0 +1,256 @@
+import { performance } from 'node:perf_hooks';
+import { ageMs } from '../lib/clock.js';
+import type { Act, Driver, DumpTarget, Outcome, Progress } from '../vmm/driver.js';
+import { advance, cancelled, lapsed } from './advance.js';
+import { begin, placeOf } from './answer.js';
+import { type Core, messageOf } from './core.js';
+import { speaksOf } from './incident.js';
+import { progressRecord } from './records.js';
+import type { Incident, VmRow } from './vm-row.js';
+
+/** A verb that has not come back this long after its deadline is given up. */
+const OVERDUE_MS = 2_000;
+/** At most one progress record of a dump in this time. */
+const PROGRESS_EVERY_MS = 1_000;
+/** Longest timer; a longer wait is armed again. */
+const MAX_TIMER_MS = 60 * 60 * 1000;
+
+export interface ActuatorPorts {
+  readonly core: Core;
+  /** Names the driver's life in which `Facts.boots` counts. */
+  readonly driverLife: string;
+  readonly dumpTarget: (vm: string, incident: string, attempt: number) => Promise<DumpTarget>;
+  /** Called at named points; for tests that stop the world there. */
+  readonly onPoint: (point: string) => void;
+}
+
+/**
+ * Carries plans out, one step at a time, one act at a time per VM. An intent is durable before its act; the outcome
+ * and the next step's intent share a commit.
+ */
+export class Actuator {
+  readonly #ports: ActuatorPorts;
+  readonly #core: Core;
+  readonly #abort = new AbortController();
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #again = new Set<string>();
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  /** Intents of this life, by VM: only these are run; one of an earlier life is resumed by inspection first. */
+  readonly #owned = new Map<string, { intent: string; resumed: boolean }>();
+  #stopping = false;
+
+  constructor(ports: ActuatorPorts) {
+    this.#ports = ports;
+    this.#core = ports.core;
+  }
+
+  /** Takes the row's intent as this life's own: it was journaled, or inspected and resumed, just now. */
+  own(row: VmRow, resumed: boolean): void {
+    if (row.incident?.step.kind !== 'started') return;
+    this.#owned.set(row.id, { intent: intentOf(row.incident), resumed });
+  }
+
+  /** Whether the row's intent is of this life. */
+  owns(row: VmRow): boolean {
+    return row.incident !== null && this.#owned.get(row.id)?.intent === intentOf(row.incident);
+  }
+
+  /** Something may have become due on this VM. */
+  kick(vm: string): void {
+    if (this.#stopping) return;
+    if (this.#running.has(vm)) {
+      this.#again.add(vm);
+      return;
+    }
+    const run = this.#run(vm).finally(() => {
+      this.#running.delete(vm);
+      if (this.#again.delete(vm)) this.kick(vm);
+    });
+    this.#running.set(vm, run);
+  }
+
+  /** Lets acts under way end, at most `graceMs`; then leaves their intents to the next life. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    let timer: NodeJS.Timeout | undefined;
+    const grace = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, graceMs);
+    });
+    await Promise.race([Promise.all(this.#running.values()), grace]);
+    clearTimeout(timer);
+    this.#abort.abort();
+  }
+
+  async #run(vm: string): Promise<void> {
+    for (;;) {
+      const incident = this.#core.world.get(vm)?.incident;
+      if (incident === null || incident === undefined || this.#stopping) return;
+      if (incident.step.kind === 'planned') {
+        if (!(await this.#start(vm, incident))) return;
+      } else {
+        const owned = this.#owned.get(vm);
+        if (owned?.intent !== intentOf(incident)) return;
+        if (!(await this.#carryOut(vm, incident, owned.resumed))) return;
+      }
+    }
+  }
+
+  /** True when the waiting step has begun or lapsed; false when it still waits, with a timer set. */
+  async #start(vm: string, incident: Incident): Promise<boolean> {
+    if (incident.step.kind !== 'planned') return true;
+    const core = this.#core;
+    const lapse = lapsed(incident, core.stamp());
+    if (lapse !== null) return await this.#settle(vm, lapse, 0n, '');
+    const leftMs = incident.step.waitMs - ageMs(incident.step.since, core.clock.now());
+    const reachable = core.roster.entry(vm).live.contact !== 'lost';
+    if (leftMs > 0 || !reachable) {
+      const untilLapse = core.policy.safety.maxWaitMs - ageMs(incident.openedAt, core.clock.now());
+      this.#wake(vm, leftMs > 0 ? Math.min(leftMs, untilLapse + 1) : untilLapse + 1);
+      return false;
+    }
+    const done = await core.persist(vm, (row) => begin(row, core.stamp()));
+    const row = this.#core.world.get(vm);
+    if (done && row !== undefined) this.own(row, false);
+    return done;
+  }
+
+  async #carryOut(vm: string, incident: Incident, resumed: boolean): Promise<boolean> {
+    const started = performance.now();
+    const { outcome, path } = await this.#perform(vm, incident, resumed);
+    if (this.#stopping && this.#abort.signal.aborted) return false;
+    const elapsedNs = BigInt(Math.round((performance.now() - started) * 1e6));
+    const verb = incident.plan[incident.index]?.verb;
+    const level = outcome.kind === 'failed' || outcome.kind === 'unverified' ? 'warn' : 'info';
+    this.#core.log[level]({
+      vm,
+      incidentId: incident.id,
+      step: verb,
+      outcome: outcome.kind,
+      ...('reason' in outcome && { reason: outcome.reason, detail: outcome.message }),
+      ms: Number(elapsedNs) / 1e6,
+    }, 'step done');
+    return await this.#settle(vm, outcome, elapsedNs, path);
+  }
+
+  async #settle(vm: string, outcome: Outcome, elapsedNs: bigint, path: string): Promise<boolean> {
+    this.#ports.onPoint('outcome:before');
+    const done = await this.#core.persist(vm, (row) =>
+      row.incident === null ? null : advance(row, { outcome, elapsedNs, path }, this.#core.stamp()),
+    );
+    const row = this.#core.world.get(vm);
+    if (done && row !== undefined) this.own(row, false);
+    return done;
+  }
+
+  async #perform(
+    vm: string,
+    incident: Incident,
+    resumed: boolean,
+  ): Promise<{ outcome: Outcome; path: string }> {
+    const step = incident.plan[incident.index];
+    const { facts } = incident;
+    const driver = this.#core.roster.entry(vm).driver;
+    if (step === undefined) return { outcome: cancelled('NO_STEP', 'the plan has ended'), path: '' };
+    if (facts.unstated && !resumed) {
+      const disagrees = await this.#disagrees(driver, incident);
+      if (disagrees !== null) return { outcome: disagrees, path: '' };
+    }
+    const place = placeOf(vm, incident, incident.step.attempt);
+    let path = '';
+    const act: Act = {
+      signal: this.#abort.signal,
+      timeoutMs: step.timeoutMs,
+      cause: {
+        boots: facts.driverLife === this.#ports.driverLife && !resumed ? facts.boots : null,
+        resumed,
+      },
+      onProgress: throttled((progress) =>
+        this.#core.note(vm, progressRecord(this.#core.clock.now(), place, progress, path)),
+      ),
+      onCommand: this.#ports.onPoint,
+    };
+    try {
+      switch (step.verb) {
+        case 'dump': {
+          const target = await this.#ports.dumpTarget(vm, incident.id, incident.step.attempt);
+          path = target.path;
+          return { outcome: await bounded(driver.dump({ ...act, ...target }), act.timeoutMs), path };
+        }
+        case 'restart':
+        case 'powerOff':
+        case 'pause':
+        case 'resume':
+          return { outcome: await bounded(driver[step.verb](act), act.timeoutMs), path };
+        case 'hold':
+        case 'notify':
+          return { outcome: { kind: 'applied', proof: [], state: 'unknown' }, path };
+      }
+    } catch (error) {
+      return { outcome: failed('DRIVER_ERROR', messageOf(error)), path };
+    }
+  }
+
+  /** An event without a boot id is acted on only if the VMM shows the state it speaks of. */
+  async #disagrees(driver: Driver, incident: Incident): Promise<Outcome | null> {
+    const { type } = incident.facts.event;
+    try {
+      const inspection = await driver.inspect(this.#abort.signal);
+      return speaksOf(type, inspection.state)
+        ? null
+        : cancelled('STATE_DISAGREES', `${type} without a boot id, but the guest is ${inspection.raw}`);
+    } catch (error) {
+      return cancelled('CANNOT_INSPECT', `${type} without a boot id, and ${messageOf(error)}`);
+    }
+  }
+
+  #wake(vm: string, afterMs: number): void {
+    clearTimeout(this.#timers.get(vm));
+    this.#timers.set(
+      vm,
+      setTimeout(
+        () => {
+          this.#timers.delete(vm);
+          this.kick(vm);
+        },
+        Math.min(MAX_TIMER_MS, Math.max(1, Math.ceil(afterMs))),
+      ),
+    );
+  }
+}
+
+const intentOf = (incident: Incident): string =>
+  `${incident.id}/${incident.index}/${incident.step.attempt}`;
+
+const bounded = async (outcome: Promise<Outcome>, timeoutMs: number): Promise<Outcome> => {
+  let timer: NodeJS.Timeout | undefined;
+  const overdue = new Promise<Outcome>((resolve) => {
+    timer = setTimeout(
+      () => resolve(failed('DEADLINE_EXCEEDED', `the driver did not come back within ${timeoutMs} ms`)),
+      timeoutMs + OVERDUE_MS,
+    );
+  });
+  try {
+    return await Promise.race([outcome, overdue]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+const throttled = (tell: (progress: Progress) => void): ((progress: Progress) => void) => {
+  let lastMs = Number.NEGATIVE_INFINITY;
+  return (progress) => {
+    const nowMs = performance.now();
+    if (nowMs - lastMs < PROGRESS_EVERY_MS) return;
+    lastMs = nowMs;
+    tell(progress);
+  };
+};
+
+const failed = (reason: string, message: string): Outcome => ({
+  kind: 'failed',
+  reason,
+  message,
+  proof: [],
+});

@@ -1,0 +1,195 @@
+import { ageMs } from '../lib/clock.js';
+import { exceeded } from '../policy/budget.js';
+import type { Inspection, Outcome } from '../vmm/driver.js';
+import { answer, begin, type Change, charged, close, placeOf, refunded, type Stamp } from './answer.js';
+import { outcomeRecord, startedRecord } from './records.js';
+import type { Incident, VmRow } from './vm-row.js';
+
+/** Wait before the first retry of a failed step; doubles with each further one, at most 30 s. */
+const RETRY_BASE_MS = 500;
+const RETRY_MAX_MS = 30_000;
+
+export interface Done {
+  readonly outcome: Outcome;
+  readonly elapsedNs: bigint;
+  /** Where a dump is; empty otherwise. */
+  readonly path: string;
+}
+
+/** Takes a step's outcome in: the next step's intent, a retry, or the incident's end, in one commit. Pure. */
+export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
+  const { incident } = row;
+  if (incident === null) return { row, records: [] };
+  const { outcome } = done;
+  const step = incident.plan[incident.index];
+  const attempt = incident.step.attempt;
+  const record = outcomeRecord(
+    stamp.now,
+    placeOf(row.id, incident, attempt),
+    outcome,
+    done.elapsedNs,
+    done.path,
+  );
+  const noted = withRecord(record);
+  const good = outcome.kind === 'applied' || outcome.kind === 'already';
+  const unrun = outcome.kind === 'unsupported' || outcome.kind === 'cancelled';
+  const ran = incident.ran || !unrun;
+  const after = provenBoot({ ...row, incident: { ...incident, ran } }, outcome, step?.verb);
+
+  const retryable = outcome.kind === 'failed' && attempt <= (step?.retries ?? 0);
+  if (retryable) return noted({ row: retry(after, attempt, stamp), records: [] });
+
+  if (good || step?.onFailure === 'continue') {
+    const index = incident.index + 1;
+    if (index < incident.plan.length) return noted(begin(nextStep(after, index, stamp), stamp));
+  }
+  const settled = ran ? after : refund(after, incident);
+  return noted(close(settled, remarkOf(incident, outcome, good), stamp));
+};
+
+/**
+ * What to do about an intent that an earlier life of vmwarden left without an outcome. Inspected, never blindly run
+ * again: another host boot or VMM process cancels it, a guest that still waits gets it once more and pays for it.
+ */
+export const resume = (row: VmRow, inspection: Inspection, stamp: Stamp): Resumption => {
+  const { incident } = row;
+  if (incident === null || incident.step.kind !== 'started') return { kind: 'nothing' };
+  const { step } = incident;
+  if (step.at.hostBootId !== stamp.now.hostBootId) {
+    return { kind: 'done', outcome: cancelled('HOST_REBOOTED', 'the host has booted since') };
+  }
+  if (step.bootId !== inspection.bootId) {
+    return { kind: 'done', outcome: cancelled('OTHER_PROCESS', 'the VMM process is another one') };
+  }
+  // Half done by ourselves: the driver finishes it, which costs no further attempt.
+  if (inspection.state === 'prelaunch') return { kind: 'again', change: { row, records: [] } };
+
+  const verb = incident.plan[incident.index]?.verb;
+  if (verb === 'restart' && row.epoch > incident.facts.epoch) {
+    // It did boot. If it is down again, that is another death, with an event and an answer of its own.
+    const proof = [`boot epoch ${row.epoch} after ${incident.facts.epoch}`, `status ${inspection.raw}`];
+    return { kind: 'done', outcome: { kind: 'already', proof, state: inspection.state } };
+  }
+  const { detail } = incident.facts.event;
+  if (inspection.state === 'running' && detail.kind === 'vmm' && detail.action === 'run') {
+    // The VMM let this guest run on after its panic, so running doesn't show that it was restarted.
+    return {
+      kind: 'done',
+      outcome: {
+        kind: 'unverified',
+        reason: 'CANNOT_TELL',
+        message: 'the guest runs, as it also would if the step had never reached it',
+        proof: [`status ${inspection.raw}`],
+      },
+    };
+  }
+  const limits = incident.budget === null ? undefined : stamp.policy.budgets[incident.budget]?.limits;
+  const spent = row.attempts[incident.budget ?? ''] ?? [];
+  const pays = inspection.state !== 'running' && limits !== undefined;
+  if (pays && exceeded(limits, spent, stamp.now)) {
+    const outcome = cancelled('BUDGET_EXHAUSTED', `budget ${incident.budget} has no attempt left`);
+    return { kind: 'exhausted', change: exhaust(row, incident, outcome, stamp) };
+  }
+  return { kind: 'again', change: again(row, incident, pays, stamp) };
+};
+
+export type Resumption =
+  | { readonly kind: 'nothing' }
+  /** No attempt is left to pay for it with: the event was put to the policy again. */
+  | { readonly kind: 'exhausted'; readonly change: Change }
+  | { readonly kind: 'done'; readonly outcome: Outcome }
+  /** Journal the change, then run the verb, which inspects by itself. */
+  | { readonly kind: 'again'; readonly change: Change };
+
+const again = (row: VmRow, incident: Incident, pays: boolean, stamp: Stamp): Change => {
+  const attempt = incident.step.attempt + 1;
+  const charges = pays && incident.budget !== null;
+  return {
+    row: {
+      ...row,
+      attempts: charges ? charged(row.attempts, incident.budget ?? '', stamp.now) : row.attempts,
+      incident: {
+        ...incident,
+        step: { kind: 'started', at: stamp.now, attempt, bootId: row.seen?.bootId ?? '' },
+      },
+    },
+    records: [startedRecord(stamp.now, placeOf(row.id, incident, attempt))],
+  };
+};
+
+/** A waiting step that has waited too long, or whose policy now only observes, is not run any more. */
+export const lapsed = (incident: Incident, stamp: Stamp): Outcome | null => {
+  const { policy, now } = stamp;
+  if (policy.mode === 'observe') return cancelled('POLICY_OBSERVES', 'the policy only observes now');
+  const waited = ageMs(incident.openedAt, now);
+  return waited > policy.safety.maxWaitMs
+    ? cancelled('WAITED_TOO_LONG', `waited ${Math.round(waited / 1000)} s, more than maxWait`)
+    : null;
+};
+
+export const cancelled = (reason: string, message: string): Outcome => ({
+  kind: 'cancelled',
+  reason,
+  message,
+  proof: [],
+});
+
+const exhaust = (row: VmRow, incident: Incident, outcome: Outcome, stamp: Stamp): Change => {
+  const place = placeOf(row.id, incident, incident.step.attempt);
+  return withRecord(outcomeRecord(stamp.now, place, outcome, 0n, ''))(
+    answer({ ...row, incident: null }, incident.facts, stamp),
+  );
+};
+
+const provenBoot = (row: VmRow, outcome: Outcome, verb: string | undefined): VmRow => {
+  const { incident } = row;
+  const state = outcome.kind === 'applied' || outcome.kind === 'already' ? outcome.state : 'unknown';
+  const seen =
+    row.seen === null || state === 'unknown' ? row.seen : { ...row.seen, state, raw: state };
+  // The RESET that proves a restart has usually raised the epoch on its own by now.
+  const raised =
+    verb === 'restart' && outcome.kind === 'applied' && incident !== null && row.epoch === incident.facts.epoch;
+  return { ...row, seen, epoch: row.epoch + (raised ? 1 : 0) };
+};
+
+const nextStep = (row: VmRow, index: number, stamp: Stamp): VmRow =>
+  row.incident === null
+    ? row
+    : {
+        ...row,
+        incident: {
+          ...row.incident,
+          index,
+          step: { kind: 'planned', since: stamp.now, waitMs: 0, attempt: 1 },
+        },
+      };
+
+const retry = (row: VmRow, attempt: number, stamp: Stamp): VmRow =>
+  row.incident === null
+    ? row
+    : {
+        ...row,
+        incident: {
+          ...row.incident,
+          step: {
+            kind: 'planned',
+            since: stamp.now,
+            waitMs: Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** (attempt - 1)),
+            attempt: attempt + 1,
+          },
+        },
+      };
+
+const refund = (row: VmRow, incident: Incident): VmRow =>
+  incident.budget === null ? row : { ...row, attempts: refunded(row.attempts, incident.budget) };
+
+const remarkOf = (incident: Incident, outcome: Outcome, good: boolean): string => {
+  if (good) return '';
+  const verb = incident.plan[incident.index]?.verb ?? 'step';
+  const why = 'message' in outcome ? `${outcome.reason}: ${outcome.message}` : '';
+  return `${verb} of incident ${incident.id} ended ${outcome.kind} (${why})`;
+};
+
+const withRecord =
+  (record: Change['records'][number]) =>
+  (change: Change): Change => ({ row: change.row, records: [record, ...change.records] });

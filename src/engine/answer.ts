@@ -1,0 +1,140 @@
+import type { Record } from '../gen/vmwarden/v1/record.js';
+import type { Moment } from '../lib/clock.js';
+import type { Sequence } from '../journal/journal.js';
+import { decide } from '../policy/decide.js';
+import type { Policy } from '../policy/policy.js';
+import type { Outcome } from '../vmm/driver.js';
+import { decisionRecord, outcomeRecord, type StepPlace, startedRecord } from './records.js';
+import type { Answered, Facts, Incident, VmRow } from './vm-row.js';
+
+/** A new row with the records that say how it came about, in order; nothing of it holds before it is journaled. */
+export interface Change {
+  readonly row: VmRow;
+  readonly records: readonly Record[];
+}
+
+/** What a pure change is told of the world. */
+export interface Stamp {
+  readonly now: Moment;
+  readonly journalId: string;
+  readonly policy: Policy;
+}
+
+/** Asks the policy about an event and opens the incident that its answer needs. Pure. */
+export const answer = (row: VmRow, facts: Facts, stamp: Stamp): Change => {
+  const id = incidentId(stamp.journalId, facts.sequence);
+  const decision = decide(stamp.policy, {
+    event: facts.event,
+    origin: facts.origin,
+    initiator: facts.initiator,
+    ageMs: facts.ageMs,
+    incident: id,
+    held: row.hold !== null,
+    attempts: row.attempts,
+    now: stamp.now,
+  });
+  const acts = decision.act && decision.plan.length > 0;
+  const decided = decisionRecord(stamp.now, row.id, acts ? id : '', facts, decision);
+  const answered = answeredWith(facts, acts ? id : '', acts, stamp.now);
+  if (!acts) return { row: { ...row, answered, pending: null }, records: [decided] };
+
+  const charge = decision.budget !== null && !decision.budget.exhausted;
+  const incident: Incident = {
+    id,
+    facts,
+    openedAt: stamp.now,
+    rule: decision.rule?.name ?? '',
+    budget: charge ? (decision.budget?.name ?? null) : null,
+    plan: decision.plan,
+    index: 0,
+    step: { kind: 'planned', since: stamp.now, waitMs: decision.delayMs, attempt: 1 },
+    ran: false,
+  };
+  const opened: VmRow = { ...row, incident, answered, pending: null, remark: '' };
+  const begun = decision.delayMs > 0 ? { row: opened, records: [] } : begin(opened, stamp);
+  return { row: begun.row, records: [decided, ...begun.records] };
+};
+
+/**
+ * Starts the step that is planned: its intent, with the budget's charge in the same commit. A `hold` is carried
+ * out by being journaled.
+ */
+export const begin = (row: VmRow, stamp: Stamp): Change => {
+  const { incident } = row;
+  const step = incident?.plan[incident.index];
+  if (incident === null || step === undefined || incident.step.kind !== 'planned') {
+    return { row, records: [] };
+  }
+  const { attempt } = incident.step;
+  const place = placeOf(row.id, incident, attempt);
+  if (step.verb === 'hold') {
+    const outcome: Outcome = { kind: 'applied', proof: ['the hold is journaled'], state: 'unknown' };
+    const reason = `rule ${incident.rule} answered ${incident.facts.event.type}`;
+    const held: VmRow = { ...row, hold: { at: stamp.now, reason } };
+    const closed = close(held, `held: ${reason}, incident ${incident.id}`, stamp);
+    return {
+      row: closed.row,
+      records: [outcomeRecord(stamp.now, place, outcome, 0n, ''), ...closed.records],
+    };
+  }
+  const first = incident.index === 0 && attempt === 1;
+  const attempts =
+    first && incident.budget !== null ? charged(row.attempts, incident.budget, stamp.now) : row.attempts;
+  return {
+    row: {
+      ...row,
+      attempts,
+      incident: {
+        ...incident,
+        step: { kind: 'started', at: stamp.now, attempt, bootId: row.seen?.bootId ?? '' },
+      },
+    },
+    records: [startedRecord(stamp.now, place)],
+  };
+};
+
+/** Ends the incident, and answers the event that waited for that. */
+export const close = (row: VmRow, remark: string, stamp: Stamp): Change => {
+  const { incident, pending } = row;
+  const closed: VmRow = {
+    ...row,
+    incident: null,
+    remark,
+    answered:
+      incident === null ? row.answered : answeredWith(incident.facts, incident.id, true, stamp.now),
+  };
+  return pending === null ? { row: closed, records: [] } : answer(closed, pending, stamp);
+};
+
+export const charged = (
+  attempts: VmRow['attempts'],
+  budget: string,
+  at: Moment,
+): VmRow['attempts'] => ({ ...attempts, [budget]: [...(attempts[budget] ?? []), at] });
+
+/** Takes the latest attempt back. */
+export const refunded = (attempts: VmRow['attempts'], budget: string): VmRow['attempts'] => ({
+  ...attempts,
+  [budget]: (attempts[budget] ?? []).slice(0, -1),
+});
+
+export const placeOf = (vm: string, incident: Incident, attempt: number): StepPlace => ({
+  vm,
+  incident: incident.id,
+  index: incident.index,
+  verb: incident.plan[incident.index]?.verb ?? '',
+  attempt,
+});
+
+/** Short, unique on the host, and traceable to the event that opened it. */
+const incidentId = (journalId: string, sequence: Sequence): string =>
+  `${journalId.slice(0, 8)}-${sequence}`;
+
+const answeredWith = (facts: Facts, incident: string, acted: boolean, at: Moment): Answered => ({
+  type: facts.event.type,
+  origin: facts.origin,
+  acted,
+  epoch: facts.epoch,
+  at,
+  incident,
+});

@@ -1,0 +1,81 @@
+import type { Journal } from '../journal/journal.js';
+import { backoffMs } from '../lib/backoff.js';
+import type { Clock } from '../lib/clock.js';
+import { isFault } from '../lib/fault.js';
+import type { Logger } from '../lib/logger.js';
+import type { Policy } from '../policy/policy.js';
+import type { Change, Stamp } from './answer.js';
+import type { VmView } from './engine.js';
+import type { Roster } from './roster.js';
+import type { VmRow } from './vm-row.js';
+import type { World } from './world.js';
+
+const PERSIST_BASE_MS = 50;
+const PERSIST_MAX_MS = 5_000;
+
+/** Where the engine says how its parts are. */
+export interface HealthPort {
+  up(part: string): void;
+  degraded(part: string, reason: string): void;
+}
+
+/** What the parts of the engine share. */
+export class Core {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly health: HealthPort;
+  readonly world: World;
+  readonly roster: Roster;
+  policy: Policy;
+  stopping = false;
+
+  constructor(parts: Pick<Core, 'journal' | 'clock' | 'log' | 'health' | 'world' | 'roster' | 'policy'>) {
+    this.journal = parts.journal;
+    this.clock = parts.clock;
+    this.log = parts.log;
+    this.health = parts.health;
+    this.world = parts.world;
+    this.roster = parts.roster;
+    this.policy = parts.policy;
+  }
+
+  stamp(): Stamp {
+    return { now: this.clock.now(), journalId: this.journal.id, policy: this.policy };
+  }
+
+  view(row: VmRow): VmView {
+    return this.roster.view(row, this.policy, this.clock.now());
+  }
+
+  /**
+   * Journals what `build` makes of the VM's row as it then is, again and again until it is durable. False: the engine
+   * or the journal stopped first, so it is not.
+   */
+  async persist(vm: string, build: (row: VmRow) => Change | null): Promise<boolean> {
+    for (let tries = 1; ; tries += 1) {
+      const change = build(this.roster.row(vm));
+      if (change === null) return true;
+      try {
+        await this.world.commit({ kind: 'outcome', row: change.row, records: change.records });
+        return true;
+      } catch (error) {
+        this.log.error({ vm, error }, 'outcome not journaled yet');
+        this.health.degraded(`vm ${vm}`, `an outcome waits for the journal: ${messageOf(error)}`);
+        if (this.stopping || (isFault(error) && error.reason === 'JOURNAL_CLOSED')) return false;
+        const waitMs = backoffMs(tries, PERSIST_BASE_MS, PERSIST_MAX_MS);
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+      }
+    }
+  }
+
+  /** Journals a record that may be missed. */
+  note(vm: string, record: Change['records'][number]): void {
+    this.world.commit({ kind: 'outcome', records: [record] }).catch((error: unknown) => {
+      this.log.warn({ vm, error }, 'record missed');
+    });
+  }
+}
+
+export const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto';
+import type { EventReport } from '../event/report.js';
+import type { Journal, Sequence } from '../journal/journal.js';
+import type { Clock } from '../lib/clock.js';
+import { Fault } from '../lib/fault.js';
+import type { Logger } from '../lib/logger.js';
+import type { Policy } from '../policy/policy.js';
+import { wantedTakeOver } from '../policy/take-over.js';
+import type { Driver, DumpTarget } from '../vmm/driver.js';
+import { Actuator } from './actuator.js';
+import { Core, type HealthPort } from './core.js';
+import type { Engine, Receipt, VmView } from './engine.js';
+import { Ingest } from './ingest.js';
+import { operatorRecord, policyRecord, vmRecord } from './records.js';
+import { type EngineVm, Roster } from './roster.js';
+import { Sightings } from './sightings.js';
+import { decodeVmRow, VM_ROW_PREFIX, type VmRow } from './vm-row.js';
+import { World } from './world.js';
+
+export interface EngineOptions {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly policy: Policy;
+  /** Where the policy came from, for its revision record. */
+  readonly policySource: string;
+  readonly vms: readonly EngineVm[];
+  /** For VMs that only reporters know. */
+  readonly observer: Driver;
+  readonly dumpTarget: (vm: string, incident: string, attempt: number) => Promise<DumpTarget>;
+  readonly log: Logger;
+  readonly health: HealthPort;
+  /** Called at named points of an act; for tests that stop the world there. */
+  readonly onPoint?: (point: string) => void;
+}
+
+export interface RunningEngine extends Engine {
+  /** Decides by this policy from now on. */
+  setPolicy(policy: Policy, source: string): Promise<void>;
+  /** The lowest sequence that something open still needs. */
+  floor(): Sequence;
+  /** Ends acts and watches within `graceMs`, and puts take-over back. Idempotent. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Reads the rows back and begins to watch. Faults: those of the journal, ROW_UNREADABLE. */
+export const startEngine = async (options: EngineOptions): Promise<RunningEngine> => {
+  const world = new World(options.journal, await readRows(options.journal));
+  const roster = new Roster(world, options.observer, options.vms);
+  const core = new Core({ ...options, world, roster });
+  const life = randomUUID();
+  const actuator = new Actuator({
+    core,
+    driverLife: life,
+    dumpTarget: options.dumpTarget,
+    onPoint: options.onPoint ?? (() => undefined),
+  });
+  const ingest = new Ingest(core, actuator);
+  const sightings = new Sightings(core, actuator, ingest, life);
+  await world.commit({
+    kind: 'outcome',
+    records: [policyRecord(core.clock.now(), core.policy, options.policySource)],
+  });
+
+  const watches = new AbortController();
+  const watching = options.vms.map((vm) =>
+    vm.driver.start({
+      signal: watches.signal,
+      onSighting: (sighting) => sightings.take(vm.id, sighting),
+      lastSeen: () => world.get(vm.id)?.seen ?? null,
+      takeOver: () => (vm.takeOver ? wantedTakeOver(core.policy) : null),
+    }),
+  );
+  // Waiting steps need no contact to lapse; intents of an earlier life are picked up on contact.
+  for (const id of roster.ids()) actuator.kick(id);
+
+  return {
+    report: (report: EventReport): Promise<Receipt> => ingest.take({ report, driver: null }),
+    vms: () => roster.ids().map((id) => core.view(roster.row(id))),
+    release: (vm, actor, reason) => releaseHold(core, vm, actor, reason),
+    floor: () => floorOf(core),
+    setPolicy: async (policy, source) => {
+      core.policy = policy;
+      await Promise.allSettled(options.vms.map(({ driver }) => driver.refresh()));
+      for (const id of roster.ids()) actuator.kick(id);
+      await world.commit({
+        kind: 'outcome',
+        records: [policyRecord(core.clock.now(), policy, source)],
+      });
+    },
+    stop: async (graceMs) => {
+      if (core.stopping) return;
+      core.stopping = true;
+      ingest.flush();
+      await actuator.stop(graceMs / 2);
+      const bound = AbortSignal.timeout(Math.max(100, graceMs / 4));
+      const taken = options.vms.filter(({ takeOver }) => takeOver);
+      await Promise.allSettled(taken.map(({ driver }) => driver.release(bound)));
+      watches.abort();
+      sightings.close();
+      await Promise.all(watching);
+    },
+  };
+};
+
+const readRows = async (journal: Journal): Promise<readonly VmRow[]> =>
+  (await journal.rows(VM_ROW_PREFIX)).map(({ key, value }) => {
+    const row = decodeVmRow(value);
+    if (row !== null) return row;
+    throw new Fault('FAILED_PRECONDITION', 'ROW_UNREADABLE', `row ${key} of the journal can't be read`);
+  });
+
+const releaseHold = async (core: Core, vm: string, actor: string, reason: string): Promise<VmView> => {
+  if (!core.roster.has(vm)) {
+    throw new Fault('NOT_FOUND', 'VM_UNKNOWN', `no VM ${vm} here; \`vmwarden vms\` lists them`);
+  }
+  const row = core.roster.row(vm);
+  if (row.hold === null) {
+    throw new Fault('FAILED_PRECONDITION', 'VM_NOT_HELD', `VM ${vm} is not held`);
+  }
+  const released: VmRow = { ...row, hold: null, remark: '' };
+  const now = core.clock.now();
+  await core.world.commit({
+    kind: 'outcome',
+    row: released,
+    records: [
+      operatorRecord(now, vm, { actor, reason, verb: 'release' }),
+      vmRecord(now, core.view(released)),
+    ],
+  });
+  core.log.info({ vm, actor, reason }, 'hold released');
+  return core.view(released);
+};
+
+const floorOf = ({ roster, journal }: Core): Sequence => {
+  const needed = roster.ids().flatMap((id) => {
+    const { incident, pending } = roster.row(id);
+    return [incident?.facts.sequence, pending?.sequence].filter((found) => found !== undefined);
+  });
+  return Math.min(journal.next, ...needed);
+};

@@ -1,0 +1,187 @@
+import type { EventReport } from '../event/report.js';
+import { Fault } from '../lib/fault.js';
+import { pruneAttempts } from '../policy/budget.js';
+import type { Actuator } from './actuator.js';
+import { type Admission, type Arrival, admit } from './admit.js';
+import { answer, type Change, type Stamp } from './answer.js';
+import type { Core } from './core.js';
+import type { Receipt } from './engine.js';
+import { type Bundle, Folder } from './fold.js';
+import { eventRecord } from './records.js';
+import {
+  decodeKnown,
+  encodeKnown,
+  KEY_KEPT_MS,
+  type KnownReport,
+  reportDigest,
+  reportRowKey,
+} from './report-key.js';
+import { markUnstated } from './unstated.js';
+import type { VmRow } from './vm-row.js';
+
+/** VMs that reporters may bring in without an entry in the configuration. */
+const MAX_VMS = 10_000;
+
+/** Takes events in: known ones get their first answer, new ones are admitted, decided and journaled in one commit. */
+export class Ingest {
+  readonly #core: Core;
+  readonly #actuator: Actuator;
+  readonly #folder: Folder;
+  /** Keyed reports whose commit is under way, by row key. */
+  readonly #arriving = new Map<string, { digest: string; receipt: Promise<Receipt> }>();
+
+  constructor(core: Core, actuator: Actuator) {
+    this.#core = core;
+    this.#actuator = actuator;
+    this.#folder = new Folder(core.clock, (bundle) => this.#admit(bundle));
+  }
+
+  /** Resolves when the event is durable. Faults: see Engine.report. */
+  async take(arrival: Arrival): Promise<Receipt> {
+    if (this.#core.stopping) {
+      throw new Fault('UNAVAILABLE', 'STOPPING', 'vmwarden is stopping', { retryAfterMs: 5000 });
+    }
+    // A driver's events come once and in order.
+    if (arrival.driver !== null) return await this.#folder.offer(arrival);
+    this.#checkVm(arrival.report);
+    const repeat = this.#repeat(arrival.report);
+    if (repeat !== null) return await repeat;
+    const receipt = this.#folder.offer(arrival);
+    this.#remember(arrival.report, receipt);
+    return await receipt;
+  }
+
+  /** Admits what waits for a place in the VM's rate. */
+  flush(): void {
+    this.#folder.flush();
+  }
+
+  #checkVm({ vm, uid }: EventReport): void {
+    const { roster } = this.#core;
+    const known = roster.has(vm);
+    const configured = known ? (roster.entry(vm).configured?.uid ?? '') : '';
+    if (uid !== '' && configured !== '' && uid !== configured) {
+      throw new Fault('FAILED_PRECONDITION', 'UID_MISMATCH', `VM ${vm} is another one here`, {
+        violations: [{ field: 'vm_uid', value: uid, expected: configured }],
+      });
+    }
+    if (!known && roster.size >= MAX_VMS) {
+      const text = `at most ${MAX_VMS} VMs are kept, ${vm} is one more`;
+      throw new Fault('RESOURCE_EXHAUSTED', 'TOO_MANY_VMS', text);
+    }
+  }
+
+  /** The first answer, when the report is known already. */
+  #repeat(report: EventReport): Promise<Receipt> | null {
+    const rowKey = reportRowKey(report);
+    if (rowKey === null) return null;
+    const digest = reportDigest(report);
+    const arriving = this.#arriving.get(rowKey);
+    if (arriving !== undefined) {
+      if (arriving.digest !== digest) throw conflict(report);
+      return arriving.receipt.then((receipt) => ({ ...receipt, repeat: true }));
+    }
+    const stored = this.#core.journal.lookup(rowKey);
+    if (stored === undefined) return null;
+    const { sequence, disposition, digest: first } = decodeKnown(stored);
+    if (first !== digest) throw conflict(report);
+    const event = report.bootId === null ? markUnstated(report.event) : report.event;
+    return Promise.resolve({ sequence, event, disposition, repeat: true });
+  }
+
+  #remember(report: EventReport, receipt: Promise<Receipt>): void {
+    const rowKey = reportRowKey(report);
+    if (rowKey === null) return;
+    this.#arriving.set(rowKey, { digest: reportDigest(report), receipt });
+    const forget = (): void => void this.#arriving.delete(rowKey);
+    receipt.then(forget, forget);
+  }
+
+  /** One commit: the event, its decision and its first intent. */
+  async #admit({ arrival, fold, keyed }: Bundle): Promise<Receipt> {
+    const { world, roster } = this.#core;
+    const { report } = arrival;
+    roster.entry(report.vm);
+    const stamp = this.#core.stamp();
+    const before = roster.row(report.vm, report.uid);
+    const admission = admit(before, arrival, world.next, stamp.now);
+    const change = this.#answered(admission, stamp);
+    const { facts, disposition } = admission;
+    const record = eventRecord(
+      stamp.now,
+      change.row,
+      report,
+      facts,
+      disposition,
+      incidentOf(before, change.row, admission),
+      fold,
+    );
+    const sequence = await world.commit({
+      kind: 'ingest',
+      records: [record, ...change.records],
+      row: change.row,
+      rows: keyed.flatMap(({ report: said }) => keyRow(said, { sequence: facts.sequence, disposition }, stamp)),
+    });
+    this.#admitted(change.row, admission);
+    return { sequence, event: facts.event, disposition, repeat: false };
+  }
+
+  #answered(admission: Admission, stamp: Stamp): Change {
+    const attempts = pruneAttempts(stamp.policy.budgets, admission.row.attempts, stamp.now);
+    const row: VmRow = { ...admission.row, attempts };
+    switch (admission.answer) {
+      case 'now':
+        return answer(row, admission.facts, stamp);
+      case 'later':
+        return { row: { ...row, pending: admission.facts }, records: [] };
+      case 'none':
+        return { row, records: [] };
+    }
+  }
+
+  #admitted(row: VmRow, { facts, disposition }: Admission): void {
+    // The intent is this event's own; one that a later commit began belongs to whoever made that.
+    if (row.incident?.facts.sequence === facts.sequence) this.#actuator.own(row, false);
+    this.#actuator.kick(row.id);
+    this.#core.health.up(`vm ${row.id}`);
+    this.#core.log.info(
+      {
+        vm: row.id,
+        type: facts.event.type,
+        origin: facts.origin,
+        initiator: facts.initiator,
+        disposition,
+        sequence: facts.sequence,
+        ...(row.incident !== null && { incidentId: row.incident.id, rule: row.incident.rule }),
+      },
+      'event',
+    );
+  }
+}
+
+const incidentOf = (before: VmRow, after: VmRow, { disposition, answer: when }: Admission): string => {
+  if (disposition === 'decided') return when === 'now' ? (after.incident?.id ?? '') : '';
+  if (disposition === 'olderBoot') return '';
+  return before.incident?.id ?? before.answered?.incident ?? '';
+};
+
+const keyRow = (report: EventReport, known: Omit<KnownReport, 'digest'>, stamp: Stamp) => {
+  const key = reportRowKey(report);
+  if (key === null) return [];
+  const value = encodeKnown({ ...known, digest: reportDigest(report) });
+  return [{ key, value, expiresAtMs: stamp.now.wallMs + KEY_KEPT_MS }];
+};
+
+const conflict = ({ key }: EventReport): Fault =>
+  new Fault('ALREADY_EXISTS', 'REQUEST_CONFLICT', 'the same key came before with other content', {
+    violations: [
+      {
+        field: key?.kind === 'request' ? 'request_id' : 'source_sequence',
+        value:
+          key?.kind === 'request'
+            ? key.requestId
+            : `${key?.source}/${key?.instance}/${key?.sequence}`,
+        expected: 'a new key for a new event',
+      },
+    ],
+  });

@@ -1,0 +1,258 @@
+import type { EventReport, Initiator, Origin, ReportKey } from '../event/report.js';
+import {
+  Contact,
+  Disposition as WireDisposition,
+  Phase,
+  PolicyMode,
+  Record,
+  type ReportKey as WireReportKey,
+  StepState,
+  type StepUpdate,
+  type VmUpdate,
+} from '../gen/vmwarden/v1/record.js';
+import { Initiator as WireInitiator, Origin as WireOrigin } from '../gen/vmwarden/v1/system_event.js';
+import type { Moment } from '../lib/clock.js';
+import type { Decision, Policy, Step } from '../policy/policy.js';
+import { systemEventToProto } from '../record/system-event-codec.js';
+import type { Outcome, Progress } from '../vmm/driver.js';
+import type { Disposition, VmView } from './engine.js';
+import type { Facts, VmRow } from './vm-row.js';
+
+/** Builders of journal records. A record carries no sequence inside. */
+
+export interface Fold {
+  readonly count: number;
+  readonly firstAtMs: number;
+}
+
+export const eventRecord = (
+  now: Moment,
+  row: VmRow,
+  report: EventReport,
+  facts: Facts,
+  disposition: Disposition,
+  incident: string,
+  fold: Fold | null,
+): Record =>
+  record(now, row.id, incident, {
+    $case: 'event',
+    value: {
+      event: systemEventToProto(facts.event),
+      origin: ORIGIN[facts.origin],
+      initiator: INITIATOR[facts.initiator],
+      disposition: DISPOSITION[disposition],
+      vmUid: report.uid,
+      bootId: report.bootId ?? '',
+      bootEpoch: BigInt(row.epoch),
+      occurredAt: report.occurredAtMs === null ? undefined : new Date(report.occurredAtMs),
+      key: report.key === null ? undefined : wireKey(report.key),
+      reconciled: report.reconciled,
+      count: fold?.count ?? 0,
+      firstAt: fold === null ? undefined : new Date(fold.firstAtMs),
+    },
+  });
+
+export const decisionRecord = (
+  now: Moment,
+  vm: string,
+  incident: string,
+  facts: Facts,
+  decision: Decision,
+): Record =>
+  record(now, vm, incident, {
+    $case: 'decision',
+    value: {
+      eventSequence: BigInt(facts.sequence),
+      mode: MODE[decision.mode],
+      rule: decision.rule?.name ?? '',
+      ruleLine: decision.rule?.line ?? 0,
+      reasons: [...decision.reasons],
+      plan: decision.plan.map(plannedStep),
+      budget:
+        decision.budget === null
+          ? undefined
+          : {
+              name: decision.budget.name,
+              before: decision.budget.before,
+              after: decision.budget.after,
+              limit: decision.budget.limit.attempts,
+              withinMs: BigInt(Math.round(decision.budget.limit.withinMs)),
+              exhausted: decision.budget.exhausted,
+            },
+      policyHash: decision.policyHash,
+      now: new Date(now.wallMs),
+      monotonicMs: BigInt(Math.floor(now.monoMs)),
+      hostBootId: now.hostBootId,
+      notBefore: decision.delayMs > 0 ? new Date(now.wallMs + decision.delayMs) : undefined,
+    },
+  });
+
+export interface StepPlace {
+  readonly vm: string;
+  readonly incident: string;
+  readonly index: number;
+  readonly verb: string;
+  readonly attempt: number;
+}
+
+export const startedRecord = (now: Moment, place: StepPlace): Record =>
+  stepRecord(now, place, { state: StepState.STARTED });
+
+export const outcomeRecord = (
+  now: Moment,
+  place: StepPlace,
+  outcome: Outcome,
+  elapsedNs: bigint,
+  path: string,
+): Record =>
+  stepRecord(now, place, {
+    state: OUTCOME[outcome.kind],
+    reason: 'reason' in outcome ? outcome.reason : '',
+    message: 'message' in outcome ? outcome.message : '',
+    proof: [...outcome.proof],
+    elapsedNs,
+    path,
+  });
+
+export const progressRecord = (
+  now: Moment,
+  place: StepPlace,
+  progress: Progress,
+  path: string,
+): Record =>
+  stepRecord(now, place, {
+    state: StepState.PROGRESS,
+    path,
+    bytesDone: BigInt(progress.doneBytes),
+    bytesTotal: BigInt(progress.totalBytes),
+  });
+
+export const vmRecord = (now: Moment, view: VmView): Record =>
+  record(now, view.id, view.incident, { $case: 'vm', value: vmUpdate(view) });
+
+export const vmUpdate = (view: VmView): VmUpdate => ({
+  uid: view.uid,
+  driver: view.driver,
+  contact: CONTACT[view.contact],
+  state: view.state,
+  bootId: view.bootId,
+  bootEpoch: BigInt(view.bootEpoch),
+  phase: PHASE[view.phase],
+  reason: view.reason,
+});
+
+export const policyRecord = (now: Moment, policy: Policy, source: string): Record =>
+  record(now, '', '', {
+    $case: 'policy',
+    value: { name: policy.name, hash: policy.hash, mode: MODE[policy.mode], source },
+  });
+
+export const operatorRecord = (
+  now: Moment,
+  vm: string,
+  act: { readonly actor: string; readonly reason: string; readonly verb: string },
+): Record => record(now, vm, '', { $case: 'operator', value: { ...act } });
+
+/** Records first to last were dropped; 0 to 0 for events that never became records. */
+export const lossRecord = (now: Moment, vm: string, first: number, last: number, reason: string): Record =>
+  record(now, vm, '', {
+    $case: 'loss',
+    value: { firstSequence: BigInt(first), lastSequence: BigInt(last), reason },
+  });
+
+export const encodeRecord = (value: Record): Uint8Array => Record.encode(value).finish();
+
+const record = (now: Moment, vmId: string, incidentId: string, body: Record['body']): Record => ({
+  recordedAt: new Date(now.wallMs),
+  vmId,
+  incidentId,
+  body,
+});
+
+const stepRecord = (now: Moment, place: StepPlace, update: Partial<StepUpdate>): Record =>
+  record(now, place.vm, place.incident, {
+    $case: 'step',
+    value: {
+      index: place.index,
+      verb: place.verb,
+      attempt: place.attempt,
+      state: StepState.UNSPECIFIED,
+      reason: '',
+      message: '',
+      proof: [],
+      elapsedNs: 0n,
+      path: '',
+      bytesDone: 0n,
+      bytesTotal: 0n,
+      ...update,
+    },
+  });
+
+const plannedStep = (step: Step) => ({
+  verb: step.verb,
+  timeoutMs: BigInt(Math.round(step.timeoutMs)),
+  retries: step.retries,
+  continueOnFailure: step.onFailure === 'continue',
+});
+
+const wireKey = (key: ReportKey): WireReportKey => ({
+  key:
+    key.kind === 'request'
+      ? { $case: 'requestId', value: key.requestId }
+      : {
+          $case: 'sourceSequence',
+          value: { source: key.source, instance: key.instance, sequence: key.sequence },
+        },
+});
+
+type Table<Key extends string, Value> = Readonly<{ [K in Key]: Value }>;
+
+const ORIGIN: Table<Origin, WireOrigin> = {
+  kernel: WireOrigin.KERNEL,
+  qmp: WireOrigin.QMP,
+  'cloud-hypervisor': WireOrigin.CLOUD_HYPERVISOR,
+  firecracker: WireOrigin.FIRECRACKER,
+  agent: WireOrigin.AGENT,
+};
+
+const INITIATOR: Table<Initiator, WireInitiator> = {
+  guest: WireInitiator.GUEST,
+  host: WireInitiator.HOST,
+  operator: WireInitiator.OPERATOR,
+  vmwarden: WireInitiator.VMWARDEN,
+  unknown: WireInitiator.UNKNOWN,
+};
+
+const DISPOSITION: Table<Disposition, WireDisposition> = {
+  decided: WireDisposition.DECIDED,
+  joined: WireDisposition.JOINED,
+  burst: WireDisposition.BURST,
+  olderBoot: WireDisposition.OLDER_BOOT,
+};
+
+const MODE: Table<Policy['mode'], PolicyMode> = {
+  observe: PolicyMode.OBSERVE,
+  enforce: PolicyMode.ENFORCE,
+};
+
+const OUTCOME: Table<Outcome['kind'], StepState> = {
+  applied: StepState.APPLIED,
+  already: StepState.ALREADY,
+  unsupported: StepState.UNSUPPORTED,
+  failed: StepState.FAILED,
+  unverified: StepState.UNVERIFIED,
+  cancelled: StepState.CANCELLED,
+};
+
+const CONTACT: Table<VmView['contact'], Contact> = {
+  connected: Contact.CONNECTED,
+  lost: Contact.LOST,
+  none: Contact.NONE,
+};
+
+const PHASE: Table<VmView['phase'], Phase> = {
+  well: Phase.WELL,
+  waiting: Phase.WAITING,
+  acting: Phase.ACTING,
+  held: Phase.HELD,
+};

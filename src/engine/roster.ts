@@ -1,0 +1,74 @@
+import type { Moment } from '../lib/clock.js';
+import type { Policy } from '../policy/policy.js';
+import type { Driver } from '../vmm/driver.js';
+import type { VmView } from './engine.js';
+import { newVmRow, type VmRow } from './vm-row.js';
+import { type VmLive, vmView } from './vm-view.js';
+import type { World } from './world.js';
+
+/** A VM of the configuration, with the driver that was made for it. */
+export interface EngineVm {
+  readonly id: string;
+  readonly uid: string;
+  readonly driver: Driver;
+  readonly takeOver: boolean;
+}
+
+export interface RosterEntry {
+  /** null: only reporters know this VM. */
+  readonly configured: EngineVm | null;
+  readonly driver: Driver;
+  live: VmLive;
+}
+
+/** All VMs of this host: those of the configuration, and those that reporters brought in. */
+export class Roster {
+  readonly #world: World;
+  readonly #observer: Driver;
+  readonly #entries = new Map<string, RosterEntry>();
+
+  constructor(world: World, observer: Driver, configured: readonly EngineVm[]) {
+    this.#world = world;
+    this.#observer = observer;
+    for (const vm of configured) this.#add(vm.id, vm);
+    for (const id of world.ids()) this.entry(id);
+  }
+
+  has(id: string): boolean {
+    return this.#entries.has(id);
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  ids(): readonly string[] {
+    return [...this.#entries.keys()].sort();
+  }
+
+  /** Takes the VM in when it is new. */
+  entry(id: string): RosterEntry {
+    return this.#entries.get(id) ?? this.#add(id, null);
+  }
+
+  /** The VM's row, a fresh one for a VM never seen and for one whose uid says that it was made anew. */
+  row(id: string, reportedUid = ''): VmRow {
+    const uid = this.#entries.get(id)?.configured?.uid || reportedUid;
+    const row = this.#world.get(id);
+    if (row === undefined) return newVmRow(id, uid);
+    if (uid === '' || row.uid === uid) return row;
+    return row.uid === '' ? { ...row, uid } : newVmRow(id, uid);
+  }
+
+  view(row: VmRow, policy: Policy, now: Moment): VmView {
+    return vmView(row, this.entry(row.id).live, policy, now);
+  }
+
+  #add(id: string, configured: EngineVm | null): RosterEntry {
+    const driver = configured?.driver ?? this.#observer;
+    const contact = driver.kind === 'observe' ? 'none' : 'lost';
+    const entry = { configured, driver, live: { driver: driver.kind, contact, warnings: [] } as VmLive };
+    this.#entries.set(id, entry);
+    return entry;
+  }
+}

@@ -1,0 +1,136 @@
+import type { Inspection, Sighting } from '../vmm/driver.js';
+import type { Actuator } from './actuator.js';
+import { advance, resume } from './advance.js';
+import { type Core, messageOf } from './core.js';
+import type { Ingest } from './ingest.js';
+import { Intake } from './intake.js';
+import { lossRecord, vmRecord } from './records.js';
+import type { VmRow } from './vm-row.js';
+
+type Connected = Extract<Sighting, { kind: 'connected' }>;
+
+/** Takes in what the drivers see, in order and per VM, and picks up what an earlier life of vmwarden left undone. */
+export class Sightings {
+  readonly #core: Core;
+  readonly #actuator: Actuator;
+  readonly #ingest: Ingest;
+  /** Names this process, in which a driver's count of boots holds. */
+  readonly #life: string;
+  readonly #intakes = new Map<string, Intake<Sighting>>();
+
+  constructor(core: Core, actuator: Actuator, ingest: Ingest, life: string) {
+    this.#core = core;
+    this.#actuator = actuator;
+    this.#ingest = ingest;
+    this.#life = life;
+  }
+
+  take(vm: string, sighting: Sighting): void {
+    let intake = this.#intakes.get(vm);
+    if (intake === undefined) {
+      intake = this.#intake(vm);
+      this.#intakes.set(vm, intake);
+    }
+    intake.push(sighting);
+  }
+
+  close(): void {
+    for (const intake of this.#intakes.values()) intake.close();
+  }
+
+  #intake(vm: string): Intake<Sighting> {
+    const core = this.#core;
+    return new Intake({
+      handle: (sighting) => this.#handle(vm, sighting),
+      onTrouble: (error) => {
+        core.health.degraded(`vm ${vm}`, `events wait for the journal: ${messageOf(error)}`);
+        core.log.warn({ vm, error }, 'events wait for the journal');
+      },
+      onLost: (count) => {
+        const text = `${count} sightings came while the journal refused them and memory was full`;
+        core.log.error({ vm, count }, 'events lost');
+        core.note(vm, lossRecord(core.clock.now(), vm, 0, 0, text));
+      },
+    });
+  }
+
+  async #handle(vm: string, sighting: Sighting): Promise<void> {
+    switch (sighting.kind) {
+      case 'event': {
+        const { report, boots, state } = sighting;
+        const bootId = report.bootId ?? this.#core.roster.row(vm).seen?.bootId ?? '';
+        await this.#ingest.take({ report, driver: { boots, life: this.#life, bootId, state } });
+        // There will be no contact with a process that is gone: what was begun on it ends here.
+        if (state === 'exited') await this.#resume(vm, { state, raw: 'exited', bootId, boots });
+        return;
+      }
+      case 'connected':
+        return await this.#connected(vm, sighting);
+      case 'disconnected':
+        return await this.#disconnected(vm, sighting.reason);
+    }
+  }
+
+  async #connected(vm: string, { inspection, continuous, warnings }: Connected): Promise<void> {
+    const { roster, log, health } = this.#core;
+    const entry = roster.entry(vm);
+    entry.live = { ...entry.live, contact: 'connected', warnings };
+    const before = roster.row(vm);
+    await this.#commit({
+      ...before,
+      epoch: before.epoch + (before.seen !== null && !continuous ? 1 : 0),
+      burst: null,
+      seen: { bootId: inspection.bootId, state: inspection.state, raw: inspection.raw },
+    });
+    health.up(`vm ${vm}`);
+    log.info({ vm, state: inspection.raw, bootId: inspection.bootId }, 'VMM connected');
+    for (const warning of warnings) log.warn({ vm, warning }, 'policy can take no effect here');
+    await this.#resume(vm, inspection);
+    this.#actuator.kick(vm);
+  }
+
+  async #disconnected(vm: string, reason: string): Promise<void> {
+    const { roster, log, health } = this.#core;
+    const entry = roster.entry(vm);
+    entry.live = { ...entry.live, contact: 'lost' };
+    health.degraded(`vm ${vm}`, `out of contact: ${reason}`);
+    log.warn({ vm, reason }, 'VMM out of contact');
+    await this.#commit(roster.row(vm));
+  }
+
+  /** An intent that an earlier life left without an outcome: inspected, then run once more, or given up. */
+  async #resume(vm: string, inspection: Inspection): Promise<void> {
+    const core = this.#core;
+    const row = core.roster.row(vm);
+    if (this.#actuator.owns(row)) return;
+    const found = resume(row, inspection, core.stamp());
+    if (found.kind === 'nothing') return;
+    core.log.warn(
+      { vm, incidentId: row.incident?.id, how: found.kind, state: inspection.raw },
+      'step of an earlier life',
+    );
+    const done = await core.persist(vm, (current) => {
+      const now = resume(current, inspection, core.stamp());
+      switch (now.kind) {
+        case 'nothing':
+          return null;
+        case 'done':
+          return advance(ranMaybe(current), { outcome: now.outcome, elapsedNs: 0n, path: '' }, core.stamp());
+        case 'again':
+        case 'exhausted':
+          return now.change;
+      }
+    });
+    if (done) this.#actuator.own(core.roster.row(vm), found.kind === 'again');
+  }
+
+  async #commit(row: VmRow): Promise<void> {
+    const { world, clock } = this.#core;
+    const record = vmRecord(clock.now(), this.#core.view(row));
+    await world.commit({ kind: 'outcome', row, records: [record] });
+  }
+}
+
+/** What an earlier life may have done can't be taken as not done: its attempt stays charged. */
+const ranMaybe = (row: VmRow): VmRow =>
+  row.incident === null ? row : { ...row, incident: { ...row.incident, ran: true } };

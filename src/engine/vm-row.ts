@@ -1,0 +1,134 @@
+import type { EventType } from '../event/event-type.js';
+import type { Initiator, Origin } from '../event/report.js';
+import type { SystemEvent } from '../event/system-event.js';
+import type { Moment } from '../lib/clock.js';
+import type { Sequence } from '../journal/journal.js';
+import type { Step } from '../policy/policy.js';
+import type { GuestState } from '../vmm/driver.js';
+
+/**
+ * What the engine knows of one VM, kept as a row of the journal in the commit that changes it, and never rebuilt
+ * by replay. Immutable: a change is a new row.
+ */
+export interface VmRow {
+  readonly format: 1;
+  readonly id: string;
+  readonly uid: string;
+  /** vmwarden's own count of the VM's boots, from 1. */
+  readonly epoch: number;
+  /** What the driver last told: the boot id of its source and the guest's state. null: never seen. */
+  readonly seen: { readonly bootId: string; readonly state: GuestState; readonly raw: string } | null;
+  /** Boot ids by reporting source, latest last, with the epoch that each was mapped to; bounded. */
+  readonly boots: Readonly<Record<string, readonly BootMapping[]>>;
+  /** The first RESET of the burst that a further one may still join. */
+  readonly burst: { readonly at: Moment; readonly initiator: Initiator } | null;
+  readonly incident: Incident | null;
+  /** The latest answered event, for what other origins still have to say about it. */
+  readonly answered: Answered | null;
+  /** An event of a later boot than the open incident's; decided when that closes. */
+  readonly pending: Facts | null;
+  /** Budget attempts by budget name, oldest first. */
+  readonly attempts: Readonly<Record<string, readonly Moment[]>>;
+  readonly hold: { readonly at: Moment; readonly reason: string } | null;
+  /** How the last incident ended, in a sentence; empty: well. */
+  readonly remark: string;
+}
+
+export interface BootMapping {
+  readonly id: string;
+  readonly epoch: number;
+}
+
+/** An event as the policy sees it, with its place in the journal and in the VM's life. */
+export interface Facts {
+  readonly sequence: Sequence;
+  readonly event: SystemEvent;
+  readonly origin: Origin;
+  readonly initiator: Initiator;
+  readonly epoch: number;
+  readonly ageMs: number;
+  /** Boots that the driver had seen; valid for `driverLife` only. null: the driver did not see it. */
+  readonly boots: number | null;
+  readonly driverLife: string;
+  /** No boot id: acted on only if the VMM shows the state it speaks of. */
+  readonly unstated: boolean;
+}
+
+/** From the first event that needs an answer until the VM is proven well, held or given up; one per VM at a time. */
+export interface Incident {
+  readonly id: string;
+  readonly facts: Facts;
+  readonly openedAt: Moment;
+  readonly rule: string;
+  /** Charged when the plan's first intent is journaled; null: not charged for. */
+  readonly budget: string | null;
+  readonly plan: readonly Step[];
+  readonly index: number;
+  readonly step: StepPhase;
+  /** Anything of the plan has reached the VMM, so that its charge can't be given back. */
+  readonly ran: boolean;
+}
+
+export type StepPhase =
+  /** Waits for its time (`notBefore`), for contact, or for a retry. */
+  | { readonly kind: 'planned'; readonly since: Moment; readonly waitMs: number; readonly attempt: number }
+  /** The intent is journaled; without an outcome it is inspected, never blindly run again. */
+  | {
+      readonly kind: 'started';
+      readonly at: Moment;
+      readonly attempt: number;
+      /** The boot id of the driver's source when it started: another VMM process cancels it. */
+      readonly bootId: string;
+    };
+
+export interface Answered {
+  readonly type: EventType;
+  readonly origin: Origin;
+  /** A plan was carried out, or tried. */
+  readonly acted: boolean;
+  readonly epoch: number;
+  readonly at: Moment;
+  readonly incident: string;
+}
+
+export const newVmRow = (id: string, uid: string): VmRow => ({
+  format: 1,
+  id,
+  uid,
+  epoch: 1,
+  seen: null,
+  boots: {},
+  burst: null,
+  incident: null,
+  answered: null,
+  pending: null,
+  attempts: {},
+  hold: null,
+  remark: '',
+});
+
+export const VM_ROW_PREFIX = 'vm/';
+
+export const vmRowKey = (id: string): string => `${VM_ROW_PREFIX}${id}`;
+
+export const encodeVmRow = (row: VmRow): Uint8Array =>
+  Buffer.from(
+    JSON.stringify(row, (_key, value: unknown) =>
+      typeof value === 'bigint' ? { $hex: value.toString(16) } : value,
+    ),
+  );
+
+/** null: not a row that this version can read. */
+export const decodeVmRow = (bytes: Uint8Array): VmRow | null => {
+  try {
+    const row = JSON.parse(Buffer.from(bytes).toString(), (_key, value: unknown) =>
+      isHex(value) ? BigInt(`0x${value.$hex}`) : value,
+    ) as Partial<VmRow> | null;
+    return row !== null && row.format === 1 && typeof row.id === 'string' ? (row as VmRow) : null;
+  } catch {
+    return null;
+  }
+};
+
+const isHex = (value: unknown): value is { $hex: string } =>
+  typeof value === 'object' && value !== null && typeof (value as { $hex?: unknown }).$hex === 'string';
