@@ -113,5 +113,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const files = await build();
   const kilobytes = Math.round(files.reduce((sum, file) => sum + file.bytes, 0) / 1000);
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  for (const source of Object.values(entries)) {
+    if (modifiedAt(join(root, source)) === undefined) {
+      console.error(`there is no ${source} to bundle`);
+      process.exitCode = 1;
+    }
+  }
   console.log(`built dist/ (${files.length} files, ${kilobytes} kB) in ${seconds} s`);
 }
