@@ -9,8 +9,8 @@ import { Fault, type Violation } from '../lib/fault.js';
 import { CAPABILITIES, type Parsed } from './system-event-codec.js';
 
 /**
- * The raw event of a message, to be given to `normalize`. Violations bear paths below `path`, in lowerCamelCase:
- * `raw.bytes.byteOrder`.
+ * The raw event of a message, to be given to `normalize`. Violations bear paths below `path`, in the names
+ * of the proto file: `raw.bytes.byte_order`.
  */
 export const rawEventFromProto = (
   message: WireRawEvent | undefined,
@@ -54,7 +54,7 @@ const formFromProto = (
   const byteOrder = BYTE_ORDERS.get(form.value.byteOrder);
   if (byteOrder === undefined) {
     violations.push({
-      field: `${path}.bytes.byteOrder`,
+      field: `${path}.bytes.byte_order`,
       value: String(form.value.byteOrder),
       expected: 'BYTE_ORDER_LITTLE or BYTE_ORDER_BIG',
     });
@@ -72,7 +72,7 @@ const BYTE_ORDERS: ReadonlyMap<number, ByteOrder | null> = new Map([
 /** What the reporter gets for a raw event that can't be understood: INVALID_ARGUMENT, with the problem's code as reason. */
 export const problemFault = (problem: Problem, path = 'raw'): Fault => {
   const { code, value, expected, advice } = problem;
-  const field = path === '' ? problem.field : `${path}.${problem.field}`;
+  const field = `${path}.${problem.field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
   return new Fault(
     'INVALID_ARGUMENT',
     code,
