@@ -1,0 +1,168 @@
+import { sayDuration } from '../lib/duration.js';
+import {
+  type BudgetDocument,
+  budgetSchema,
+  type RuleDocument,
+  ruleSchema,
+  type StepDocument,
+  safetySchema,
+} from './document.js';
+import { type Path, PROBLEMS, printable, WARNINGS, type WarningId } from './problem.js';
+import { reachability } from './reach.js';
+import { didYouMean, isRecord, type Report, valueAt } from './shape.js';
+
+export type Warn = (id: WarningId, path: Path, message: string, hint: string) => void;
+
+/**
+ * What the parts mean together. Looks at each part that has the right shape, so that one wrong word elsewhere
+ * hides nothing.
+ */
+export const reportMeaning = (root: unknown, report: Report, warn: Warn): void => {
+  const budgets = valueAt(root, ['spec', 'budgets']);
+  const budgetNames = isRecord(budgets) ? Object.keys(budgets) : [];
+  for (const name of budgetNames) {
+    const budget = budgetSchema.safeParse(isRecord(budgets) ? budgets[name] : null);
+    if (budget.success) reportBudget(root, name, budget.data, report);
+  }
+
+  const list = valueAt(root, ['spec', 'rules']);
+  const entries: readonly unknown[] = Array.isArray(list) ? list : [];
+  const used = new Set<string>();
+  const firstNamed = new Map<string, number>();
+  const reach = reachability<number>();
+  for (const [index, entry] of entries.entries()) {
+    const path = ['spec', 'rules', index];
+    // Read raw, so that a broken rule doesn't make its budget look unused, or its name free.
+    const budget = valueAt(entry, ['budget']);
+    if (typeof budget === 'string') used.add(budget);
+    const name = valueAt(entry, ['name']);
+    if (typeof name === 'string') {
+      const first = firstNamed.get(name);
+      if (first === undefined) {
+        firstNamed.set(name, index);
+      } else {
+        const message = `${printable(name)} is also the name of rule ${first + 1}; expected a name of its own`;
+        report(PROBLEMS.duplicateRule, [...path, 'name'], message, 'decisions name the rule');
+      }
+    }
+    const parsed = ruleSchema.safeParse(entry);
+    if (!parsed.success) continue;
+    const rule = parsed.data;
+    reportRule(path, rule, budgetNames, report, warn);
+    // A rule with a condition leaves others what its condition turns down.
+    if (rule.when !== undefined || rule.vms !== undefined) continue;
+    const earlier = reach.add(index, {
+      on: rule.on,
+      initiator: rule.initiator,
+      origin: rule.origin ?? null,
+      anomaly: rule.anomaly ?? null,
+    });
+    if (earlier.length > 0) {
+      const names = earlier
+        .slice(0, 3)
+        .map((other) => printable(valueAt(entries[other], ['name'])));
+      const message = `rule ${printable(rule.name)} can't be reached: what it matches is answered by ${names.join(', ')} before it`;
+      report(PROBLEMS.unreachableRule, path, message, 'move it up, or take it out');
+    }
+  }
+  for (const name of budgetNames) {
+    if (used.has(name)) continue;
+    const message = `no rule uses the budget ${printable(name)}`;
+    warn(WARNINGS.unusedBudget, ['spec', 'budgets', name], message, 'name it in a rule: budget');
+  }
+  reportOtherwise(root, report, warn);
+};
+
+const reportBudget = (
+  root: unknown,
+  name: string,
+  budget: BudgetDocument,
+  report: Report,
+): void => {
+  const path = ['spec', 'budgets', name, 'delay'];
+  const { base, max, jitter } = budget.delay;
+  if (base > max) {
+    const message = `base ${sayDuration(base)} is more than max ${sayDuration(max)}; expected at most max`;
+    report(PROBLEMS.outOfRange, [...path, 'base'], message);
+  }
+  const safety = safetySchema.safeParse(valueAt(root, ['spec', 'safety']) ?? {});
+  const longest = max * (1 + jitter);
+  if (safety.success && longest > safety.data.maxWait) {
+    const wait = sayDuration(safety.data.maxWait);
+    const message = `waits up to ${sayDuration(longest)} (max with jitter), but a waiting step is cancelled after safety.maxWait, ${wait}`;
+    report(PROBLEMS.delayBeyondMaxWait, path, message, 'raise maxWait or lower delay.max');
+  }
+};
+
+const reportRule = (
+  path: Path,
+  rule: RuleDocument,
+  budgetNames: readonly string[],
+  report: Report,
+  warn: Warn,
+): void => {
+  reportEnd([...path, 'do'], rule.do, report);
+  reportEnd([...path, 'exhausted'], rule.exhausted ?? [], report);
+  const verbs = rule.do.map(verbOf);
+  if (rule.budget === undefined) {
+    if (rule.exhausted !== undefined) {
+      const message = 'exhausted without a budget is never used';
+      report(
+        PROBLEMS.exhaustedWithoutBudget,
+        [...path, 'exhausted'],
+        message,
+        'add budget: NAME',
+        'key',
+      );
+    }
+    if (verbs.includes('restart')) {
+      const message = `rule ${printable(rule.name)} restarts without a limit: a guest that dies at once is restarted for ever`;
+      warn(WARNINGS.restartWithoutBudget, [...path, 'do'], message, 'add budget: NAME');
+    }
+    return;
+  }
+  if (!budgetNames.includes(rule.budget)) {
+    const known = budgetNames.length === 0 ? 'none is' : `${budgetNames.join(', ')} are`;
+    const message = `no budget ${printable(rule.budget)}; ${known} under spec.budgets`;
+    const hint = didYouMean(rule.budget, budgetNames) || 'define it under spec.budgets';
+    report(PROBLEMS.undefinedBudget, [...path, 'budget'], message, hint);
+  }
+  if (verbs.every((verb) => verb === 'notify')) {
+    const message = 'a budget on a rule that does nothing; expected a step other than notify';
+    report(PROBLEMS.budgetWithoutAct, [...path, 'budget'], message, 'leave the budget out', 'key');
+  }
+  for (const [index, step] of (rule.exhausted ?? []).entries()) {
+    if (verbOf(step) !== 'restart') continue;
+    const message = 'restart under exhausted would go past the budget';
+    report(
+      PROBLEMS.exhaustedRestarts,
+      [...path, 'exhausted', index],
+      message,
+      'use powerOff or hold',
+    );
+  }
+};
+
+/** `hold` and `notify` end a plan. */
+const reportEnd = (path: Path, steps: readonly StepDocument[], report: Report): void => {
+  for (const [index, step] of steps.slice(0, -1).entries()) {
+    const verb = verbOf(step);
+    if (verb !== 'hold' && verb !== 'notify') continue;
+    const message = `${verb} ends a plan, but ${verbOf(steps[index + 1])} follows`;
+    report(PROBLEMS.stepsAfterEnd, [...path, index], message, `put ${verb} last`);
+  }
+};
+
+const reportOtherwise = (root: unknown, report: Report, warn: Warn): void => {
+  const path = ['spec', 'otherwise'];
+  const steps = ruleSchema.shape.do.safeParse(valueAt(root, path));
+  if (!steps.success) return;
+  reportEnd(path, steps.data, report);
+  const acting = steps.data.map(verbOf).filter((verb) => verb !== 'notify');
+  if (acting.length === 0) return;
+  const message = `otherwise does ${acting.join(', ')} without a budget, for each event that no rule answers, also SUSPEND and WAKEUP`;
+  warn(WARNINGS.otherwiseActs, path, message, 'use [notify] and write rules');
+};
+
+const verbOf = (step: StepDocument | undefined): string =>
+  typeof step === 'string' ? step : (Object.keys(step ?? {})[0] ?? 'nothing');

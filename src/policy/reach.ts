@@ -1,0 +1,63 @@
+import { ANOMALIES, type Anomaly } from '../event/anomaly.js';
+import type { EventType } from '../event/event-type.js';
+import { type Initiator, ORIGINS } from '../event/report.js';
+import { matches, otherwiseMatches, type Pattern, type Traits } from './match.js';
+
+/**
+ * Which rules can come first. Events fall into finitely many kinds: type, initiator, origin, and no anomaly or
+ * exactly one. More than one adds nothing: a rule that names several matches each alone, and DATA_UNTRUSTED
+ * needs a rule that names it, whatever comes with it.
+ */
+const ANOMALY_SETS: readonly (readonly Anomaly[])[] = [[], ...ANOMALIES.map((name) => [name])];
+
+/** The kinds of one type and initiator, which rules are asked for in order. */
+const kinds = (type: EventType, initiator: Initiator): Traits[] =>
+  ORIGINS.flatMap((origin) =>
+    ANOMALY_SETS.map((anomalies) => ({ type, initiator, origin, anomalies })),
+  );
+
+/**
+ * Takes the rules of a file in order. `add` gives the earlier rules that together leave this one nothing
+ * (empty: it can be reached).
+ */
+export const reachability = <Name>(): { add(name: Name, pattern: Pattern): readonly Name[] } => {
+  const taken = new Map<string, Name>();
+  return {
+    add(name, pattern) {
+      const earlier = new Set<Name>();
+      let reached = false;
+      for (const type of new Set(pattern.on)) {
+        for (const initiator of new Set(pattern.initiator)) {
+          for (const traits of kinds(type, initiator)) {
+            if (!matches(pattern, traits)) continue;
+            const kind = `${type} ${initiator} ${traits.origin} ${traits.anomalies[0] ?? ''}`;
+            const by = taken.get(kind);
+            if (by === undefined) {
+              reached = true;
+              taken.set(kind, name);
+            } else {
+              earlier.add(by);
+            }
+          }
+        }
+      }
+      return reached ? [] : [...earlier];
+    },
+  };
+};
+
+/** The rules that some event of this type and initiator comes to, in order; null stands for `otherwise`. */
+export const answersTo = <Item extends Pattern>(
+  rules: readonly Item[],
+  type: EventType,
+  initiator: Initiator,
+): readonly (Item | null)[] => {
+  const answers: (Item | null)[] = [];
+  let open = kinds(type, initiator);
+  for (const rule of rules) {
+    const rest = open.filter((traits) => !matches(rule, traits));
+    if (rest.length < open.length) answers.push(rule);
+    open = rest;
+  }
+  return open.some(otherwiseMatches) ? [...answers, null] : answers;
+};

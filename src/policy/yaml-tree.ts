@@ -1,0 +1,157 @@
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type YAMLMap,
+} from 'yaml';
+import { type Path, type Position, PROBLEMS, type ProblemId, printable } from './problem.js';
+
+/** YAML as plain data, with the place of each part. */
+export interface Tree {
+  /** Maps have no prototype. */
+  readonly value: unknown;
+  /** Where the part stands; what isn't there stands at the key of what should hold it. */
+  positionOf(path: Path, part: 'key' | 'value'): Position;
+}
+
+export interface TreeProblem extends Position {
+  readonly id: ProblemId;
+  readonly path: Path;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export interface ReadTree {
+  readonly tree: Tree;
+  readonly problems: readonly TreeProblem[];
+  /** The value is all there, so that its shape is worth a look. */
+  readonly complete: boolean;
+}
+
+/** In UTF-16 units; a file's bytes are bounded where it is read. */
+export const MAX_TEXT = 1_048_576;
+const MAX_DEPTH = 32;
+const MAX_SYNTAX_PROBLEMS = 20;
+
+/**
+ * Reads one YAML 1.2 document with the core schema. Anchors, aliases and tags are refused: they save an operator little,
+ * and a step would stand on another line than the rule that a decision names. This is the one place that knows
+ * the yaml package; it never throws.
+ */
+export const readTree = (text: string): ReadTree => {
+  const lines = new LineCounter();
+  const spots = new Map<string, Spot>();
+  const problems: TreeProblem[] = [];
+  const at = (offset: number): Position => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const tree = (value: unknown): Tree => ({
+    value,
+    positionOf: (path, part) => at(offsetOf(spots, path, part)),
+  });
+  const add = (id: ProblemId, offset: number, path: Path, message: string, hint = ''): void => {
+    problems.push({ id, ...at(offset), path, message, hint });
+  };
+
+  if (text.length > MAX_TEXT) {
+    add(PROBLEMS.tooLarge, 0, [], `the file has ${text.length} characters; at most ${MAX_TEXT}`);
+    return { tree: tree(null), problems, complete: false };
+  }
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    // Checked below: the package's own check takes quadratic time.
+    uniqueKeys: false,
+    schema: 'core',
+    version: '1.2',
+  });
+  for (const error of [...document.errors, ...document.warnings].slice(0, MAX_SYNTAX_PROBLEMS)) {
+    add(PROBLEMS.syntax, error.pos[0], [], `not valid YAML: ${oneLine(error.message)}`);
+  }
+  if (document.directives?.yaml.explicit === true && document.directives.yaml.version !== '1.2') {
+    add(PROBLEMS.yamlFeature, 0, [], 'a %YAML directive; this file is always YAML 1.2');
+  }
+  if (problems.length > 0) return { tree: tree(null), problems, complete: false };
+
+  let complete = true;
+  const refuse = (offset: number, path: Path, message: string, hint = ''): null => {
+    complete = false;
+    add(PROBLEMS.yamlFeature, offset, path, message, hint);
+    return null;
+  };
+
+  const read = (node: Node | null, path: Path): unknown => {
+    if (node === null) return null;
+    const offset = node.range?.[0] ?? 0;
+    if (isAlias(node)) return refuse(offset, path, 'an alias', 'write the value out');
+    if (node.anchor !== undefined) return refuse(offset, path, 'an anchor', 'leave out the "&..."');
+    if (node.tag !== undefined) return refuse(offset, path, 'a tag', 'leave out the "!..."');
+    if (path.length > MAX_DEPTH) return refuse(offset, path, `nested deeper than ${MAX_DEPTH}`);
+    if (isScalar(node)) return node.value;
+    if (isSeq(node)) {
+      return node.items.map((item, index) => {
+        const child = [...path, index];
+        const start = (item as Node | null)?.range?.[0] ?? offset;
+        spots.set(spotKey(child), { key: start, value: start });
+        return read(item as Node | null, child);
+      });
+    }
+    return isMap(node) ? readMap(node, offset, path) : null;
+  };
+
+  const readMap = (node: YAMLMap, offset: number, path: Path): unknown => {
+    const value: Record<string, unknown> = Object.create(null);
+    for (const pair of node.items) {
+      const key = pair.key as Node | null;
+      const keyOffset = key?.range?.[0] ?? offset;
+      if (key?.anchor !== undefined || key?.tag !== undefined || isAlias(key)) {
+        refuse(keyOffset, path, 'an anchor, alias or tag at a key', 'write plain keys');
+        continue;
+      }
+      if (!isScalar(key) || typeof key.value !== 'string') {
+        const found = isScalar(key) ? printable(key.value) : 'a list or map';
+        add(PROBLEMS.wrongType, keyOffset, path, `${found} as a key; expected text`);
+        continue;
+      }
+      const child = [...path, key.value];
+      if (Object.hasOwn(value, key.value)) {
+        const first = at(spots.get(spotKey(child))?.key ?? 0).line;
+        const message = `the key ${printable(key.value)} stands here again; first on line ${first}`;
+        add(PROBLEMS.duplicateKey, keyOffset, child, message, 'keep one of them');
+        continue;
+      }
+      const content = pair.value as Node | null;
+      spots.set(spotKey(child), { key: keyOffset, value: content?.range?.[0] ?? keyOffset });
+      value[key.value] = read(content, child);
+    }
+    return value;
+  };
+
+  spots.set(spotKey([]), { key: 0, value: document.contents?.range?.[0] ?? 0 });
+  const value = read(document.contents, []);
+  return { tree: tree(value), problems, complete };
+};
+
+interface Spot {
+  readonly key: number;
+  readonly value: number;
+}
+
+const spotKey = (path: Path): string => JSON.stringify(path);
+
+const offsetOf = (spots: ReadonlyMap<string, Spot>, path: Path, part: 'key' | 'value'): number => {
+  const exact = spots.get(spotKey(path));
+  if (exact !== undefined) return exact[part];
+  for (let length = path.length - 1; length >= 0; length -= 1) {
+    const holder = spots.get(spotKey(path.slice(0, length)));
+    if (holder !== undefined) return length === 0 ? holder.value : holder.key;
+  }
+  return 0;
+};
+
+const oneLine = (message: string): string => printable(message.split('\n', 1)[0]).slice(1, -1);
