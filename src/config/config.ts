@@ -45,8 +45,9 @@ export interface VmConfig {
   readonly release: ReleaseConfig;
 }
 
+/** `socket`: a QMP unix socket of vmwarden's own. */
 export type DriverConfig =
-  | { readonly kind: 'qemu'; /** QMP unix socket of vmwarden's own. */ readonly socket: string }
+  | { readonly kind: 'qemu'; readonly socket: string }
   | { readonly kind: 'observe' };
 
 /** QEMU's `set-action` words. Defaults: panic shutdown, shutdown poweroff, watchdog reset, reboot reset. */

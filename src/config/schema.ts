@@ -1,0 +1,93 @@
+import * as z from 'zod';
+import { parseDuration } from '../lib/duration.js';
+import { parseSize } from '../lib/size.js';
+import { VM_ID, VM_ID_EXPECTED } from './vm-id.js';
+
+/**
+ * The configuration as an operator writes it. Every key may be left out, but a VM's `id` and `driver`.
+ * Messages are what was expected, to end a sentence that begins so.
+ */
+
+const duration = (minMs: number, maxMs: number) =>
+  z.string().transform((text, context) => {
+    const parsed = parseDuration(text, { minMs, maxMs });
+    if (parsed.ok) return parsed.ms;
+    context.addIssue({ code: 'custom', message: parsed.expected });
+    return z.NEVER;
+  });
+
+const size = (minBytes: number, maxBytes: number) =>
+  z.string().transform((text, context) => {
+    const parsed = parseSize(text, { minBytes, maxBytes });
+    if (parsed.ok) return parsed.bytes;
+    context.addIssue({ code: 'custom', message: parsed.expected });
+    return z.NEVER;
+  });
+
+const matching = (pattern: RegExp, expected: string) =>
+  z.string().refine((text) => pattern.test(text), { error: expected });
+
+const path = matching(/^[^\0]{1,4095}$/, 'a path');
+const second = 1000;
+const day = 86_400_000;
+const MiB = 1024 ** 2;
+const TiB = 1024 ** 4;
+
+const driver = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('qemu'), socket: path }),
+  z.strictObject({ kind: z.literal('observe') }),
+]);
+
+const release = z.strictObject({
+  panic: z.enum(['pause', 'shutdown', 'exit-failure', 'none']).optional(),
+  shutdown: z.enum(['poweroff', 'pause']).optional(),
+  watchdog: z
+    .enum(['reset', 'shutdown', 'poweroff', 'pause', 'debug', 'none', 'inject-nmi'])
+    .optional(),
+  reboot: z.enum(['reset', 'shutdown']).optional(),
+});
+
+const vm = z.strictObject({
+  id: matching(VM_ID, VM_ID_EXPECTED),
+  uid: matching(/^[ -~]{0,128}$/, 'at most 128 printable ASCII characters').optional(),
+  labels: z
+    .record(
+      matching(/^[\w./-]{1,63}$/, 'label names of 1 to 63 characters of a-z A-Z 0-9 _ . / -'),
+      matching(/^[ -~]{0,256}$/, 'at most 256 printable ASCII characters'),
+    )
+    .optional(),
+  driver,
+  takeOver: z.boolean().optional(),
+  release: release.optional(),
+});
+
+export const configSchema = z.strictObject({
+  host: matching(/^[a-zA-Z0-9._-]{1,253}$/, VM_ID_EXPECTED).optional(),
+  dataDir: path.optional(),
+  listen: z.strictObject({ socket: path.optional() }).optional(),
+  policy: z.strictObject({ file: path.optional() }).optional(),
+  log: z
+    .strictObject({
+      level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).optional(),
+      format: z.enum(['auto', 'json', 'pretty']).optional(),
+    })
+    .optional(),
+  journal: z
+    .strictObject({
+      retention: z
+        .strictObject({
+          age: duration(60 * second, 3650 * day).optional(),
+          size: size(MiB, 16 * TiB).optional(),
+        })
+        .optional(),
+      hardLimit: size(MiB, 16 * TiB).optional(),
+      reserve: size(0, TiB).optional(),
+    })
+    .optional(),
+  bus: z.strictObject({ kind: z.literal('local').optional() }).optional(),
+  dumps: z.strictObject({ dir: path.optional() }).optional(),
+  vms: z.array(vm).max(4096).optional(),
+  stopTimeout: duration(second, 600 * second).optional(),
+});
+
+export type WrittenConfig = z.output<typeof configSchema>;

@@ -1,0 +1,100 @@
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { Engine } from '../engine/engine.js';
+import { HealthService } from '../gen/grpc/health/v1/health.js';
+import { ServerReflectionService } from '../gen/grpc/reflection/v1/reflection.js';
+import { EventServiceService } from '../gen/vmwarden/v1/event_service.js';
+import { VmServiceService } from '../gen/vmwarden/v1/vm_service.js';
+import type { Journal } from '../journal/journal.js';
+import { Fault } from '../lib/fault.js';
+import type { Logger } from '../lib/logger.js';
+import { accessLog } from './access-log.js';
+import { registerEventService } from './event-service.js';
+import { registerHealth } from './health.js';
+import type { HealthView } from './health-board.js';
+import { listenUnix, type Umask } from './listen-unix.js';
+import { registerReflection } from './reflection.js';
+import { createRouter, type RouterOptions } from './router.js';
+import { registerVmService } from './vm-service.js';
+
+export interface ServerOptions {
+  /** Path of the unix socket. Absolute, at most 107 bytes. */
+  readonly socket: string;
+  readonly umask: Umask;
+  readonly engine: Engine;
+  readonly journal: Journal;
+  readonly health: HealthView;
+  readonly log: Logger;
+  readonly limits?: Partial<Pick<RouterOptions, 'maxCalls' | 'maxStreams' | 'callTimeoutMs'>>;
+  /** Silence on a watch after which a heartbeat is sent. Default 15 s. */
+  readonly heartbeatMs?: number;
+}
+
+export interface RunningServer {
+  /** What a gRPC client dials: `unix:/path`. */
+  readonly address: string;
+  /**
+   * Takes no more calls, lets those under way end, tells streams UNAVAILABLE; what is still open after
+   * `graceMs` is cut off. Resolves when nothing is open. Idempotent.
+   */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** A report is below 2 KiB; nothing that clients send is large. */
+const MAX_REQUEST_BYTES = 64 * 1024;
+
+/** Faults: those of `listenUnix`. */
+export const startServer = async (options: ServerOptions): Promise<RunningServer> => {
+  const { log, socket, heartbeatMs } = options;
+  const stopping = new AbortController();
+  const server = new Server({
+    'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
+    'grpc.max_send_message_length': -1,
+    'grpc.max_concurrent_streams': 1024,
+    // A peer that is gone without a word is found out.
+    'grpc.keepalive_time_ms': 30_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    'grpc-node.max_session_memory': 16,
+    'grpc.enable_channelz': 0,
+    interceptors: [accessLog(log)],
+  });
+  const router = createRouter(server, { log, stopping: stopping.signal, ...options.limits });
+  registerEventService(
+    router,
+    options.engine,
+    options.journal,
+    heartbeatMs === undefined ? {} : { heartbeatMs },
+  );
+  registerVmService(router, options.engine);
+  registerHealth(router, options.health, SERVICES);
+  registerReflection(router, SERVICES);
+
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const listener = await listenUnix(socket, options.umask, (connection) =>
+    injector.injectConnection(connection),
+  );
+
+  const stop = async (graceMs: number): Promise<void> => {
+    stopping.abort(new Fault('UNAVAILABLE', 'STOPPING', 'vmwarden is stopping'));
+    const closed = listener.close();
+    // tryShutdown waits for streams whose peer reads no more, so it is not waited for beyond the grace.
+    const cut = setTimeout(() => listener.destroyConnections(), graceMs);
+    server.tryShutdown(() => undefined);
+    await closed;
+    clearTimeout(cut);
+  };
+  let stopped: Promise<void> | null = null;
+  return {
+    address: `unix:${socket}`,
+    stop: (graceMs) => {
+      stopped ??= stop(graceMs);
+      return stopped;
+    },
+  };
+};
+
+const SERVICES = [
+  EventServiceService.reportEvent.path,
+  VmServiceService.listVms.path,
+  HealthService.check.path,
+  ServerReflectionService.serverReflectionInfo.path,
+].map((path) => path.split('/')[1] ?? '');

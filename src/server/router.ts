@@ -1,0 +1,227 @@
+import type {
+  Metadata,
+  MethodDefinition,
+  Server,
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  sendUnaryData,
+} from '@grpc/grpc-js';
+import { Fault, isFault } from '../lib/fault.js';
+import type { Logger } from '../lib/logger.js';
+import { callLifetime, cancelled, streamLifetime } from './call-lifetime.js';
+import { statusFromError } from './status.js';
+
+/**
+ * Registers methods as plain async functions. Whatever such a function throws becomes a status, also for
+ * a message that can't be decoded. Every call has a signal: the caller went away, or its deadline
+ * passed, or (streams) the server stops.
+ */
+export interface Router {
+  unary<Req, Res>(
+    method: Method<Req, Res>,
+    handle: (request: Req, call: UnaryCall) => Promise<Res>,
+  ): void;
+  serverStream<Req, Res>(
+    method: Method<Req, Res>,
+    handle: (request: Req, stream: ResponseStream<Res>) => Promise<void>,
+  ): void;
+  bidi<Req, Res>(
+    method: Method<Req, Res>,
+    handle: (requests: AsyncIterable<Req>, stream: ResponseStream<Res>) => Promise<void>,
+  ): void;
+}
+
+/** The server's half of what ts-proto makes of a method. */
+export type Method<Req, Res> = Pick<
+  MethodDefinition<Req, Res>,
+  'path' | 'requestDeserialize' | 'responseSerialize'
+>;
+
+export interface Call {
+  readonly signal: AbortSignal;
+}
+
+export interface UnaryCall extends Call {
+  /** Before the answer, at most once. */
+  sendMetadata(metadata: Metadata): void;
+}
+
+export interface ResponseStream<Res> extends Call {
+  /**
+   * Resolves when HTTP/2 flow control has taken the message, so that one message at most waits for a
+   * slow reader. Rejects once the signal has aborted.
+   */
+  write(message: Res): Promise<void>;
+}
+
+export interface RouterOptions {
+  readonly log: Logger;
+  /** Aborts with a Fault when streams must end. */
+  readonly stopping: AbortSignal;
+  /** Calls under way at once, of each unary method. Default 1024. */
+  readonly maxCalls?: number;
+  /** Open streams at once, of each streaming method. Default 64. */
+  readonly maxStreams?: number;
+  /** A unary call ends by then, whatever its caller's deadline. Default 30 s. */
+  readonly callTimeoutMs?: number;
+}
+
+type Received<Req> = { readonly message: Req } | { readonly problem: string };
+
+export const createRouter = (server: Server, options: RouterOptions): Router => {
+  const { log, stopping, maxCalls = 1024, maxStreams = 64, callTimeoutMs = 30_000 } = options;
+
+  const fail = (path: string, error: unknown) => {
+    if (!isFault(error)) log.error({ path, error }, 'call failed');
+    return statusFromError(error);
+  };
+
+  const stream = async <Req, Res>(
+    call: ServerWritableStream<Received<Req>, Res> | ServerDuplexStream<Received<Req>, Res>,
+    slots: Slots,
+    run: (stream: ResponseStream<Res>) => Promise<void>,
+  ): Promise<void> => {
+    const lifetime = streamLifetime(call, stopping);
+    call.on('error', () => {
+      // Also in place once the handler is through: a late error of the transport has no one else to go to.
+    });
+    const release = slots.take();
+    try {
+      if (release === null) throw tooMany('streams', maxStreams);
+      await run({
+        signal: lifetime.signal,
+        write: (message) => write(call, lifetime.signal, message),
+      });
+      if (!call.cancelled) call.end();
+    } catch (error) {
+      if (!call.cancelled) call.emit('error', fail(call.getPath(), error));
+    } finally {
+      release?.();
+      lifetime.end();
+    }
+  };
+
+  return {
+    unary: (method, handle) => {
+      const slots = createSlots(maxCalls);
+      type Req = Parameters<typeof handle>[0];
+      type Res = Awaited<ReturnType<typeof handle>>;
+      const serve = async (
+        call: ServerUnaryCall<Received<Req>, Res>,
+        reply: sendUnaryData<Res>,
+      ): Promise<void> => {
+        const release = slots.take();
+        const lifetime = callLifetime(call, callTimeoutMs);
+        try {
+          if (release === null) throw tooMany('calls', maxCalls);
+          const answer = handle(opened(call.request), {
+            signal: lifetime.signal,
+            sendMetadata: (metadata) => call.sendMetadata(metadata),
+          });
+          reply(null, await lifetime.race(answer));
+        } catch (error) {
+          reply(fail(call.getPath(), error));
+        } finally {
+          release?.();
+          lifetime.end();
+        }
+      };
+      server.register(method.path, serve, method.responseSerialize, receive(method), 'unary');
+    },
+
+    serverStream: (method, handle) => {
+      const slots = createSlots(maxStreams);
+      type Req = Parameters<typeof handle>[0];
+      type Message = Parameters<Parameters<typeof handle>[1]['write']>[0];
+      const serve = (call: ServerWritableStream<Received<Req>, Message>): void =>
+        void stream(call, slots, async (responses) => handle(opened(call.request), responses));
+      server.register(
+        method.path,
+        serve,
+        method.responseSerialize,
+        receive(method),
+        'serverStream',
+      );
+    },
+
+    bidi: (method, handle) => {
+      const slots = createSlots(maxStreams);
+      type Req = Parameters<typeof handle>[0] extends AsyncIterable<infer R> ? R : never;
+      type Message = Parameters<Parameters<typeof handle>[1]['write']>[0];
+      const serve = (call: ServerDuplexStream<Received<Req>, Message>): void =>
+        void stream(call, slots, (responses) => handle(requests<Req>(call), responses));
+      server.register(method.path, serve, method.responseSerialize, receive(method), 'bidi');
+    },
+  };
+};
+
+/** grpc-js hides why a message could not be decoded; so decoding never throws, and the handler tells. */
+const receive =
+  <Req, Res>(method: Method<Req, Res>) =>
+  (bytes: Buffer): Received<Req> => {
+    try {
+      return { message: method.requestDeserialize(bytes) };
+    } catch (error) {
+      return { problem: error instanceof Error ? error.message : String(error) };
+    }
+  };
+
+const opened = <Req>(received: Received<Req>): Req => {
+  if ('message' in received) return received.message;
+  throw new Fault(
+    'INVALID_ARGUMENT',
+    'MALFORMED_MESSAGE',
+    `The request is no valid message of this method's type: ${received.problem}`,
+  );
+};
+
+async function* requests<Req>(call: AsyncIterable<Received<Req>>): AsyncGenerator<Req> {
+  for await (const received of call) yield opened(received);
+}
+
+const write = <Req, Res>(
+  call: ServerWritableStream<Req, Res> | ServerDuplexStream<Req, Res>,
+  signal: AbortSignal,
+  message: Res,
+): Promise<void> =>
+  new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    // The callback alone is not enough: grpc-js forgets it when the call was cancelled.
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    call.write(message, (error: Error | null | undefined) => {
+      signal.removeEventListener('abort', onAbort);
+      if (error) reject(cancelled());
+      else resolve();
+    });
+  });
+
+const tooMany = (what: string, max: number): Fault =>
+  new Fault(
+    'RESOURCE_EXHAUSTED',
+    'TOO_MANY_CALLS',
+    `${max} ${what} of this method are open already`,
+    {
+      retryAfterMs: 1000,
+      metadata: { limit: String(max) },
+    },
+  );
+
+interface Slots {
+  /** null: none is left. */
+  take(): (() => void) | null;
+}
+
+const createSlots = (max: number): Slots => {
+  let taken = 0;
+  return {
+    take: () => {
+      if (taken >= max) return null;
+      taken += 1;
+      return () => {
+        taken -= 1;
+      };
+    },
+  };
+};
