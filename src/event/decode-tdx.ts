@@ -3,7 +3,7 @@ import { escapeText } from './guest-text.js';
 import type { EventDetail } from './system-event.js';
 
 /** R14, R15, RBX, RDI, RSI, R8, R9, RDX as instruction-encoding numbers: where the guest's text lies (GHCI). */
-const MESSAGE_REGISTERS: readonly number[] = [14, 15, 3, 7, 6, 8, 9, 2];
+export const MESSAGE_REGISTERS: readonly number[] = [14, 15, 3, 7, 6, 8, 9, 2];
 const MAX_MESSAGE_BYTES = 64;
 /** TDG.VP.VMCALL<ReportFatalError>. */
 const REPORT_FATAL_ERROR = 0x10003n;
@@ -56,9 +56,13 @@ const tdxDetail = (
   };
 };
 
+/** Bit n of RCX: the guest exposed register n. */
+export const exposes = (mask: bigint, register: number): boolean =>
+  ((mask >> BigInt(register)) & 1n) === 1n;
+
 /** The message registers that the guest exposed, closed up in the order of the text. */
 const exposedWords = (registers: readonly bigint[], mask: bigint): readonly bigint[] =>
-  MESSAGE_REGISTERS.filter((register) => ((mask >> BigInt(register)) & 1n) === 1n).map((register) =>
+  MESSAGE_REGISTERS.filter((register) => exposes(mask, register)).map((register) =>
     word(registers, register),
   );
 

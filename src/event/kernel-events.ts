@@ -72,7 +72,7 @@ export const KERNEL_EVENTS: readonly KernelEvent[] = [
     number: 6,
     type: 'SEV_TERM',
     meaning: 'a confidential (SEV-ES, SEV-SNP) guest asks to be terminated',
-    emittedBy: { x86: at('arch/x86/kvm/svm/sev.c', 'sev_handle_vmgexit', '5.19') },
+    emittedBy: { x86: at('arch/x86/kvm/svm/sev.c', 'sev_handle_vmgexit_msr_protocol', '5.19') },
   },
   {
     number: 7,
