@@ -123,14 +123,17 @@ export class Actuator {
     const elapsedNs = BigInt(Math.round((performance.now() - started) * 1e6));
     const verb = incident.plan[incident.index]?.verb;
     const level = outcome.kind === 'failed' || outcome.kind === 'unverified' ? 'warn' : 'info';
-    this.#core.log[level]({
-      vm,
-      incidentId: incident.id,
-      step: verb,
-      outcome: outcome.kind,
-      ...('reason' in outcome && { reason: outcome.reason, detail: outcome.message }),
-      ms: Number(elapsedNs) / 1e6,
-    }, 'step done');
+    this.#core.log[level](
+      {
+        vm,
+        incidentId: incident.id,
+        step: verb,
+        outcome: outcome.kind,
+        ...('reason' in outcome && { reason: outcome.reason, detail: outcome.message }),
+        ms: Number(elapsedNs) / 1e6,
+      },
+      'step done',
+    );
     return await this.#settle(vm, outcome, elapsedNs, path);
   }
 
@@ -152,7 +155,8 @@ export class Actuator {
     const step = incident.plan[incident.index];
     const { facts } = incident;
     const driver = this.#core.roster.entry(vm).driver;
-    if (step === undefined) return { outcome: cancelled('NO_STEP', 'the plan has ended'), path: '' };
+    if (step === undefined)
+      return { outcome: cancelled('NO_STEP', 'the plan has ended'), path: '' };
     if (facts.unstated && !resumed) {
       const disagrees = await this.#disagrees(driver, incident);
       if (disagrees !== null) return { outcome: disagrees, path: '' };
@@ -176,7 +180,10 @@ export class Actuator {
         case 'dump': {
           const target = await this.#ports.dumpTarget(vm, incident.id, incident.step.attempt);
           path = target.path;
-          return { outcome: await bounded(driver.dump({ ...act, ...target }), act.timeoutMs), path };
+          return {
+            outcome: await bounded(driver.dump({ ...act, ...target }), act.timeoutMs),
+            path,
+          };
         }
         case 'restart':
         case 'powerOff':
@@ -199,7 +206,10 @@ export class Actuator {
       const inspection = await driver.inspect(this.#abort.signal);
       return speaksOf(type, inspection.state)
         ? null
-        : cancelled('STATE_DISAGREES', `${type} without a boot id, but the guest is ${inspection.raw}`);
+        : cancelled(
+            'STATE_DISAGREES',
+            `${type} without a boot id, but the guest is ${inspection.raw}`,
+          );
     } catch (error) {
       return cancelled('CANNOT_INSPECT', `${type} without a boot id, and ${messageOf(error)}`);
     }
@@ -227,7 +237,8 @@ const bounded = async (outcome: Promise<Outcome>, timeoutMs: number): Promise<Ou
   let timer: NodeJS.Timeout | undefined;
   const overdue = new Promise<Outcome>((resolve) => {
     timer = setTimeout(
-      () => resolve(failed('DEADLINE_EXCEEDED', `the driver did not come back within ${timeoutMs} ms`)),
+      () =>
+        resolve(failed('DEADLINE_EXCEEDED', `the driver did not come back within ${timeoutMs} ms`)),
       timeoutMs + OVERDUE_MS,
     );
   });

@@ -1,6 +1,6 @@
 import type { EventReport, Initiator } from '../event/report.js';
-import { ageMs, type Moment } from '../lib/clock.js';
 import type { Sequence } from '../journal/journal.js';
+import { ageMs, type Moment } from '../lib/clock.js';
 import type { GuestState } from '../vmm/driver.js';
 import { placeBoot } from './boot.js';
 import type { Disposition } from './engine.js';
@@ -32,12 +32,7 @@ export interface Admission {
 }
 
 /** Places an event in the VM's life: which boot, which incident, and whether it needs an answer. Pure. */
-export const admit = (
-  row: VmRow,
-  arrival: Arrival,
-  sequence: Sequence,
-  now: Moment,
-): Admission => {
+export const admit = (row: VmRow, arrival: Arrival, sequence: Sequence, now: Moment): Admission => {
   const { report, driver } = arrival;
   const placed = place(row, arrival);
   const unstated = driver === null && report.bootId === null;

@@ -1,7 +1,16 @@
 import { ageMs } from '../lib/clock.js';
 import { exceeded } from '../policy/budget.js';
 import type { Inspection, Outcome } from '../vmm/driver.js';
-import { answer, begin, type Change, charged, close, placeOf, refunded, type Stamp } from './answer.js';
+import {
+  answer,
+  begin,
+  type Change,
+  charged,
+  close,
+  placeOf,
+  refunded,
+  type Stamp,
+} from './answer.js';
 import { outcomeRecord, startedRecord } from './records.js';
 import type { Incident, VmRow } from './vm-row.js';
 
@@ -39,7 +48,8 @@ export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
   const retryable = outcome.kind === 'failed' && attempt <= (step?.retries ?? 0);
   if (retryable) return noted({ row: retry(after, attempt, stamp), records: [] });
 
-  if (good || step?.onFailure === 'continue') {
+  // What was called off is not a failure to go on from.
+  if (good || (step?.onFailure === 'continue' && outcome.kind !== 'cancelled')) {
     const index = incident.index + 1;
     if (index < incident.plan.length) return noted(begin(nextStep(after, index, stamp), stamp));
   }
@@ -67,7 +77,10 @@ export const resume = (row: VmRow, inspection: Inspection, stamp: Stamp): Resump
   const verb = incident.plan[incident.index]?.verb;
   if (verb === 'restart' && row.epoch > incident.facts.epoch) {
     // It did boot. If it is down again, that is another death, with an event and an answer of its own.
-    const proof = [`boot epoch ${row.epoch} after ${incident.facts.epoch}`, `status ${inspection.raw}`];
+    const proof = [
+      `boot epoch ${row.epoch} after ${incident.facts.epoch}`,
+      `status ${inspection.raw}`,
+    ];
     return { kind: 'done', outcome: { kind: 'already', proof, state: inspection.state } };
   }
   const { detail } = incident.facts.event;
@@ -83,7 +96,8 @@ export const resume = (row: VmRow, inspection: Inspection, stamp: Stamp): Resump
       },
     };
   }
-  const limits = incident.budget === null ? undefined : stamp.policy.budgets[incident.budget]?.limits;
+  const limits =
+    incident.budget === null ? undefined : stamp.policy.budgets[incident.budget]?.limits;
   const spent = row.attempts[incident.budget ?? ''] ?? [];
   const pays = inspection.state !== 'running' && limits !== undefined;
   if (pays && exceeded(limits, spent, stamp.now)) {
@@ -120,7 +134,8 @@ const again = (row: VmRow, incident: Incident, pays: boolean, stamp: Stamp): Cha
 /** A waiting step that has waited too long, or whose policy now only observes, is not run any more. */
 export const lapsed = (incident: Incident, stamp: Stamp): Outcome | null => {
   const { policy, now } = stamp;
-  if (policy.mode === 'observe') return cancelled('POLICY_OBSERVES', 'the policy only observes now');
+  if (policy.mode === 'observe')
+    return cancelled('POLICY_OBSERVES', 'the policy only observes now');
   const waited = ageMs(incident.openedAt, now);
   return waited > policy.safety.maxWaitMs
     ? cancelled('WAITED_TOO_LONG', `waited ${Math.round(waited / 1000)} s, more than maxWait`)
@@ -143,12 +158,16 @@ const exhaust = (row: VmRow, incident: Incident, outcome: Outcome, stamp: Stamp)
 
 const provenBoot = (row: VmRow, outcome: Outcome, verb: string | undefined): VmRow => {
   const { incident } = row;
-  const state = outcome.kind === 'applied' || outcome.kind === 'already' ? outcome.state : 'unknown';
+  const state =
+    outcome.kind === 'applied' || outcome.kind === 'already' ? outcome.state : 'unknown';
   const seen =
     row.seen === null || state === 'unknown' ? row.seen : { ...row.seen, state, raw: state };
   // The RESET that proves a restart has usually raised the epoch on its own by now.
   const raised =
-    verb === 'restart' && outcome.kind === 'applied' && incident !== null && row.epoch === incident.facts.epoch;
+    verb === 'restart' &&
+    outcome.kind === 'applied' &&
+    incident !== null &&
+    row.epoch === incident.facts.epoch;
   return { ...row, seen, epoch: row.epoch + (raised ? 1 : 0) };
 };
 

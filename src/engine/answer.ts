@@ -1,6 +1,6 @@
 import type { Record } from '../gen/vmwarden/v1/record.js';
-import type { Moment } from '../lib/clock.js';
 import type { Sequence } from '../journal/journal.js';
+import type { Moment } from '../lib/clock.js';
 import { decide } from '../policy/decide.js';
 import type { Policy } from '../policy/policy.js';
 import type { Outcome } from '../vmm/driver.js';
@@ -68,7 +68,11 @@ export const begin = (row: VmRow, stamp: Stamp): Change => {
   const { attempt } = incident.step;
   const place = placeOf(row.id, incident, attempt);
   if (step.verb === 'hold') {
-    const outcome: Outcome = { kind: 'applied', proof: ['the hold is journaled'], state: 'unknown' };
+    const outcome: Outcome = {
+      kind: 'applied',
+      proof: ['the hold is journaled'],
+      state: 'unknown',
+    };
     const reason = `rule ${incident.rule} answered ${incident.facts.event.type}`;
     const held: VmRow = { ...row, hold: { at: stamp.now, reason } };
     const closed = close(held, `held: ${reason}, incident ${incident.id}`, stamp);
@@ -79,7 +83,9 @@ export const begin = (row: VmRow, stamp: Stamp): Change => {
   }
   const first = incident.index === 0 && attempt === 1;
   const attempts =
-    first && incident.budget !== null ? charged(row.attempts, incident.budget, stamp.now) : row.attempts;
+    first && incident.budget !== null
+      ? charged(row.attempts, incident.budget, stamp.now)
+      : row.attempts;
   return {
     row: {
       ...row,

@@ -30,7 +30,9 @@ export class Core {
   policy: Policy;
   stopping = false;
 
-  constructor(parts: Pick<Core, 'journal' | 'clock' | 'log' | 'health' | 'world' | 'roster' | 'policy'>) {
+  constructor(
+    parts: Pick<Core, 'journal' | 'clock' | 'log' | 'health' | 'world' | 'roster' | 'policy'>,
+  ) {
     this.journal = parts.journal;
     this.clock = parts.clock;
     this.log = parts.log;

@@ -75,7 +75,7 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
 
   return {
     report: (report: EventReport): Promise<Receipt> => ingest.take({ report, driver: null }),
-    vms: () => roster.ids().map((id) => core.view(roster.row(id))),
+    vms: () => roster.ids().map((id) => core.view(roster.durableRow(id))),
     release: (vm, actor, reason) => releaseHold(core, vm, actor, reason),
     floor: () => floorOf(core),
     setPolicy: async (policy, source) => {
@@ -106,10 +106,19 @@ const readRows = async (journal: Journal): Promise<readonly VmRow[]> =>
   (await journal.rows(VM_ROW_PREFIX)).map(({ key, value }) => {
     const row = decodeVmRow(value);
     if (row !== null) return row;
-    throw new Fault('FAILED_PRECONDITION', 'ROW_UNREADABLE', `row ${key} of the journal can't be read`);
+    throw new Fault(
+      'FAILED_PRECONDITION',
+      'ROW_UNREADABLE',
+      `row ${key} of the journal can't be read`,
+    );
   });
 
-const releaseHold = async (core: Core, vm: string, actor: string, reason: string): Promise<VmView> => {
+const releaseHold = async (
+  core: Core,
+  vm: string,
+  actor: string,
+  reason: string,
+): Promise<VmView> => {
   if (!core.roster.has(vm)) {
     throw new Fault('NOT_FOUND', 'VM_UNKNOWN', `no VM ${vm} here; \`vmwarden vms\` lists them`);
   }

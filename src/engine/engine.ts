@@ -44,7 +44,11 @@ export interface VmView {
   readonly reason: string;
   /** Empty: none open. */
   readonly incident: string;
-  readonly budgets: readonly { readonly name: string; readonly used: number; readonly limit: Limit }[];
+  readonly budgets: readonly {
+    readonly name: string;
+    readonly used: number;
+    readonly limit: Limit;
+  }[];
   /** Milliseconds since the epoch when the waiting step starts; null: none waits. */
   readonly nextAttemptMs: number | null;
   readonly warnings: readonly string[];

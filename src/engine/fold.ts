@@ -37,7 +37,10 @@ interface Pending {
 export class Folder {
   readonly #clock: Clock;
   readonly #admit: (bundle: Bundle) => Promise<Receipt>;
-  readonly #vms = new Map<string, { bucket: TokenBucket; pending: Map<string, Pending>; timer?: NodeJS.Timeout }>();
+  readonly #vms = new Map<
+    string,
+    { bucket: TokenBucket; pending: Map<string, Pending>; timer?: NodeJS.Timeout }
+  >();
 
   constructor(clock: Clock, admit: (bundle: Bundle) => Promise<Receipt>) {
     this.#clock = clock;
@@ -66,16 +69,28 @@ export class Folder {
     }
     if (state.pending.size >= FOLDS_PER_VM) {
       return Promise.reject(
-        new Fault('RESOURCE_EXHAUSTED', 'TOO_MANY_EVENTS', `VM ${vm} sends too many kinds of events`, {
-          retryAfterMs: 1000,
-        }),
+        new Fault(
+          'RESOURCE_EXHAUSTED',
+          'TOO_MANY_EVENTS',
+          `VM ${vm} sends too many kinds of events`,
+          {
+            retryAfterMs: 1000,
+          },
+        ),
       );
     }
     let settle: (receipt: Promise<Receipt>) => void = () => undefined;
     const done = new Promise<Receipt>((resolve) => {
       settle = resolve;
     });
-    state.pending.set(kind, { latest: arrival, keyed: [arrival], count: 1, firstAtMs: now.wallMs, done, settle });
+    state.pending.set(kind, {
+      latest: arrival,
+      keyed: [arrival],
+      count: 1,
+      firstAtMs: now.wallMs,
+      done,
+      settle,
+    });
     this.#arm(vm);
     return done;
   }

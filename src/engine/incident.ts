@@ -23,7 +23,12 @@ export const sameDeath = (a: EventType, b: EventType): boolean =>
  * was done about it yet, another type of the same death is news that may call for the first act; the end of a process
  * whose guest had shut down never is.
  */
-export const tellsOf = (answered: Answered, type: EventType, origin: Origin, now: Moment): boolean =>
+export const tellsOf = (
+  answered: Answered,
+  type: EventType,
+  origin: Origin,
+  now: Moment,
+): boolean =>
   ageMs(answered.at, now) <= JOIN_AFTER_MS &&
   sameDeath(answered.type, type) &&
   (answered.type === type

@@ -120,7 +120,9 @@ export class Ingest {
       kind: 'ingest',
       records: [record, ...change.records],
       row: change.row,
-      rows: keyed.flatMap(({ report: said }) => keyRow(said, { sequence: facts.sequence, disposition }, stamp)),
+      rows: keyed.flatMap(({ report: said }) =>
+        keyRow(said, { sequence: facts.sequence, disposition }, stamp),
+      ),
     });
     this.#admitted(change.row, admission);
     return { sequence, event: facts.event, disposition, repeat: false };
@@ -159,7 +161,11 @@ export class Ingest {
   }
 }
 
-const incidentOf = (before: VmRow, after: VmRow, { disposition, answer: when }: Admission): string => {
+const incidentOf = (
+  before: VmRow,
+  after: VmRow,
+  { disposition, answer: when }: Admission,
+): string => {
   if (disposition === 'decided') return when === 'now' ? (after.incident?.id ?? '') : '';
   if (disposition === 'olderBoot') return '';
   return before.incident?.id ?? before.answered?.incident ?? '';

@@ -1,16 +1,19 @@
 import type { EventReport, Initiator, Origin, ReportKey } from '../event/report.js';
 import {
   Contact,
-  Disposition as WireDisposition,
   Phase,
   PolicyMode,
   Record,
-  type ReportKey as WireReportKey,
   StepState,
   type StepUpdate,
   type VmUpdate,
+  Disposition as WireDisposition,
+  type ReportKey as WireReportKey,
 } from '../gen/vmwarden/v1/record.js';
-import { Initiator as WireInitiator, Origin as WireOrigin } from '../gen/vmwarden/v1/system_event.js';
+import {
+  Initiator as WireInitiator,
+  Origin as WireOrigin,
+} from '../gen/vmwarden/v1/system_event.js';
 import type { Moment } from '../lib/clock.js';
 import type { Decision, Policy, Step } from '../policy/policy.js';
 import { systemEventToProto } from '../record/system-event-codec.js';
@@ -154,7 +157,13 @@ export const operatorRecord = (
 ): Record => record(now, vm, '', { $case: 'operator', value: { ...act } });
 
 /** Records first to last were dropped; 0 to 0 for events that never became records. */
-export const lossRecord = (now: Moment, vm: string, first: number, last: number, reason: string): Record =>
+export const lossRecord = (
+  now: Moment,
+  vm: string,
+  first: number,
+  last: number,
+  reason: string,
+): Record =>
   record(now, vm, '', {
     $case: 'loss',
     value: { firstSequence: BigInt(first), lastSequence: BigInt(last), reason },

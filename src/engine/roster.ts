@@ -53,8 +53,16 @@ export class Roster {
 
   /** The VM's row, a fresh one for a VM never seen and for one whose uid says that it was made anew. */
   row(id: string, reportedUid = ''): VmRow {
+    return this.#named(id, this.#world.get(id), reportedUid);
+  }
+
+  /** The same without what is still on its way to the journal. */
+  durableRow(id: string): VmRow {
+    return this.#named(id, this.#world.durable(id), '');
+  }
+
+  #named(id: string, row: VmRow | undefined, reportedUid: string): VmRow {
     const uid = this.#entries.get(id)?.configured?.uid || reportedUid;
-    const row = this.#world.get(id);
     if (row === undefined) return newVmRow(id, uid);
     if (uid === '' || row.uid === uid) return row;
     return row.uid === '' ? { ...row, uid } : newVmRow(id, uid);
@@ -67,7 +75,11 @@ export class Roster {
   #add(id: string, configured: EngineVm | null): RosterEntry {
     const driver = configured?.driver ?? this.#observer;
     const contact = driver.kind === 'observe' ? 'none' : 'lost';
-    const entry = { configured, driver, live: { driver: driver.kind, contact, warnings: [] } as VmLive };
+    const entry = {
+      configured,
+      driver,
+      live: { driver: driver.kind, contact, warnings: [] } as VmLive,
+    };
     this.#entries.set(id, entry);
     return entry;
   }

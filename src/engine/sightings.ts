@@ -115,7 +115,11 @@ export class Sightings {
         case 'nothing':
           return null;
         case 'done':
-          return advance(ranMaybe(current), { outcome: now.outcome, elapsedNs: 0n, path: '' }, core.stamp());
+          return advance(
+            ranMaybe(current),
+            { outcome: now.outcome, elapsedNs: 0n, path: '' },
+            core.stamp(),
+          );
         case 'again':
         case 'exhausted':
           return now.change;

@@ -1,8 +1,8 @@
 import type { EventType } from '../event/event-type.js';
 import type { Initiator, Origin } from '../event/report.js';
 import type { SystemEvent } from '../event/system-event.js';
-import type { Moment } from '../lib/clock.js';
 import type { Sequence } from '../journal/journal.js';
+import type { Moment } from '../lib/clock.js';
 import type { Step } from '../policy/policy.js';
 import type { GuestState } from '../vmm/driver.js';
 
@@ -17,7 +17,11 @@ export interface VmRow {
   /** vmwarden's own count of the VM's boots, from 1. */
   readonly epoch: number;
   /** What the driver last told: the boot id of its source and the guest's state. null: never seen. */
-  readonly seen: { readonly bootId: string; readonly state: GuestState; readonly raw: string } | null;
+  readonly seen: {
+    readonly bootId: string;
+    readonly state: GuestState;
+    readonly raw: string;
+  } | null;
   /** Boot ids by reporting source, latest last, with the epoch that each was mapped to; bounded. */
   readonly boots: Readonly<Record<string, readonly BootMapping[]>>;
   /** The first RESET of the burst that a further one may still join. */
@@ -71,7 +75,12 @@ export interface Incident {
 
 export type StepPhase =
   /** Waits for its time (`notBefore`), for contact, or for a retry. */
-  | { readonly kind: 'planned'; readonly since: Moment; readonly waitMs: number; readonly attempt: number }
+  | {
+      readonly kind: 'planned';
+      readonly since: Moment;
+      readonly waitMs: number;
+      readonly attempt: number;
+    }
   /** The intent is journaled; without an outcome it is inspected, never blindly run again. */
   | {
       readonly kind: 'started';
@@ -131,4 +140,6 @@ export const decodeVmRow = (bytes: Uint8Array): VmRow | null => {
 };
 
 const isHex = (value: unknown): value is { $hex: string } =>
-  typeof value === 'object' && value !== null && typeof (value as { $hex?: unknown }).$hex === 'string';
+  typeof value === 'object' &&
+  value !== null &&
+  typeof (value as { $hex?: unknown }).$hex === 'string';

@@ -30,6 +30,11 @@ export class World {
     return this.#overlay.get(vm) ?? this.#durable.get(vm);
   }
 
+  /** The row as outsiders may know it. */
+  durable(vm: string): VmRow | undefined {
+    return this.#durable.get(vm);
+  }
+
   /** Rows that have never been journaled are not among them. */
   ids(): readonly string[] {
     return [...this.#durable.keys()];

@@ -1,0 +1,189 @@
+import { join } from 'node:path';
+import type { Config, VmConfig } from './config/config.js';
+import { openPolicySource, type PolicyChange, type PolicySource } from './config/policy-source.js';
+import { makeDumpTarget } from './dumps/dump-target.js';
+import { type RunningEngine, startEngine } from './engine/create-engine.js';
+import { encodeRecord, lossRecord } from './engine/records.js';
+import type { Journal } from './journal/journal.js';
+import { openLmdbJournal } from './journal/lmdb/lmdb-journal.js';
+import { type Retention, startRetention } from './journal/retention.js';
+import type { Clock } from './lib/clock.js';
+import type { Logger } from './lib/logger.js';
+import { systemClock } from './lib/system-clock.js';
+import { observePolicy } from './policy/observe-policy.js';
+import { formatProblem } from './policy/problem.js';
+import { type RunningServer, startServer } from './server/create-server.js';
+import { createHealthBoard, type HealthBoard } from './server/health-board.js';
+import type { Umask } from './server/listen-unix.js';
+import type { Driver } from './vmm/driver.js';
+import { createObserveDriver } from './vmm/observe/driver.js';
+import { createQemuDriver } from './vmm/qemu/driver.js';
+import { createDriver, type DriverRegistry } from './vmm/registry.js';
+
+/** What the program around it hands in, and what tests put in the place of a part. */
+export interface AppParts {
+  readonly log: Logger;
+  readonly umask: Umask;
+  /** The journal's writer thread, beside the bundle. */
+  readonly journalWorker: URL;
+  readonly clock?: Clock;
+  readonly drivers?: DriverRegistry;
+  /** Called at named points of an act; for tests that stop the world there. */
+  readonly onPoint?: (point: string) => void;
+}
+
+export interface App {
+  readonly engine: RunningEngine;
+  readonly journal: Journal;
+  readonly health: HealthBoard;
+  readonly server: RunningServer;
+  /** Ends everything in the reverse order, within `stopTimeoutMs`. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** How often a disk that fills up is noticed, and that it is free again. */
+const DISK_LOOK_MS = 1_000;
+
+/**
+ * The composition root: the only place that knows which implementation stands behind each contract. Rejects with
+ * the first part's Fault after ending the parts that had started.
+ */
+export const startApp = async (config: Config, parts: AppParts): Promise<App> => {
+  const { log } = parts;
+  const clock = parts.clock ?? systemClock();
+  const health = createHealthBoard(['journal', 'engine']);
+  const ends: (() => Promise<void>)[] = [];
+  let stopping: Promise<void> | null = null;
+  const stop = (): Promise<void> => {
+    stopping ??= (async () => {
+      for (const end of ends.reverse()) await end();
+    })();
+    return stopping;
+  };
+
+  try {
+    const journal = await openLmdbJournal({
+      dir: join(config.dataDir, 'journal'),
+      reserveBytes: config.journal.reserveBytes,
+      workerUrl: parts.journalWorker,
+    });
+    ends.push(() => journal.close());
+    ends.push(watchDisk(journal, health));
+
+    let engine: RunningEngine | null = null;
+    const policy = await openPolicy(config, log, health, (change, file) => {
+      void applyPolicy(change, file, { engine, log, health });
+    });
+    if (policy !== null) ends.push(() => policy.close());
+
+    const registry = parts.drivers ?? defaultDrivers(clock, log);
+    engine = await startEngine({
+      journal,
+      clock,
+      log,
+      health,
+      policy: policy?.current ?? observePolicy(),
+      policySource: config.policyFile ?? '',
+      vms: config.vms.map((vm) => ({
+        id: vm.id,
+        uid: vm.uid,
+        takeOver: vm.takeOver,
+        driver: createDriver(registry, vm),
+      })),
+      observer: createObserveDriver(),
+      dumpTarget: (vm, incident, attempt) =>
+        makeDumpTarget(config.dumps.dir, vm, incident, attempt),
+      ...(parts.onPoint !== undefined && { onPoint: parts.onPoint }),
+    });
+    const running = engine;
+    ends.push(() => running.stop(config.stopTimeoutMs / 2));
+    health.up('engine');
+
+    const retention = keepBounded(config, journal, running, clock, log);
+    ends.push(() => retention.stop());
+
+    const server = await startServer({
+      socket: config.socket,
+      umask: parts.umask,
+      engine: running,
+      journal,
+      health,
+      log,
+    });
+    ends.push(() => server.stop(config.stopTimeoutMs / 4));
+    return { engine: running, journal, health, server, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+};
+
+const defaultDrivers = (clock: Clock, log: Logger): DriverRegistry => ({
+  qemu: (vm: VmConfig, socket: string): Driver => createQemuDriver({ vm, socket, clock, log }),
+  observe: () => createObserveDriver(),
+});
+
+const openPolicy = async (
+  config: Config,
+  log: Logger,
+  health: HealthBoard,
+  onChange: (change: PolicyChange, file: string) => void,
+): Promise<PolicySource | null> => {
+  const file = config.policyFile;
+  if (file === null) {
+    log.warn({}, 'no policy file: observing only; `vmwarden policy init` writes one to start with');
+    return null;
+  }
+  const source = await openPolicySource(file, (change) => onChange(change, file));
+  for (const warning of source.warnings) log.warn({ file, warning }, 'policy warning');
+  health.up('policy');
+  return source;
+};
+
+const applyPolicy = async (
+  change: PolicyChange,
+  file: string,
+  { engine, log, health }: { engine: RunningEngine | null; log: Logger; health: HealthBoard },
+): Promise<void> => {
+  if (change.kind === 'broken') {
+    const problems = change.problems.map(formatProblem);
+    health.degraded('policy', `${file} is broken, the last good one stays: ${problems[0] ?? ''}`);
+    log.error({ file, problems }, 'policy file is broken; the last good one stays in force');
+    return;
+  }
+  health.up('policy');
+  const { name, mode, hash } = change.policy;
+  log.info({ file, policy: name, mode, hash }, 'policy in force');
+  await engine?.setPolicy(change.policy, file).catch((error: unknown) => {
+    log.error({ error }, 'the policy is in force, but its revision is not journaled');
+  });
+};
+
+const watchDisk = (journal: Journal, health: HealthBoard): (() => Promise<void>) => {
+  const look = (): void => {
+    const { refusing } = journal.status();
+    if (refusing === null) health.up('journal');
+    else health.degraded('journal', refusing);
+  };
+  look();
+  const timer = setInterval(look, DISK_LOOK_MS);
+  timer.unref();
+  return async () => clearInterval(timer);
+};
+
+const keepBounded = (
+  config: Config,
+  journal: Journal,
+  engine: RunningEngine,
+  clock: Clock,
+  log: Logger,
+): Retention =>
+  startRetention({
+    journal,
+    limits: config.journal,
+    floor: () => engine.floor(),
+    lossMarker: (first, last) =>
+      encodeRecord(lossRecord(clock.now(), '', first, last, 'the journal reached its hard limit')),
+    clock,
+    log,
+  });
