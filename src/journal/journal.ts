@@ -9,9 +9,10 @@
  * - One writer per directory: `open` claims it and fails with `JOURNAL_IN_USE`.
  * - Rows are small states by key (VM rows, cursors, dedupe keys). They are read back, never rebuilt by replay.
  *
- * Faults: JOURNAL_FULL (RESOURCE_EXHAUSTED: reserve or disk), JOURNAL_ROLLED_BACK (ABORTED), JOURNAL_CLOSED
- * (UNAVAILABLE), JOURNAL_IN_USE, JOURNAL_NEWER_FORMAT (FAILED_PRECONDITION), JOURNAL_TRIMMED (OUT_OF_RANGE, metadata
- * `oldest`), JOURNAL_IO (UNAVAILABLE).
+ * Faults: JOURNAL_FULL (RESOURCE_EXHAUSTED: reserve or disk), JOURNAL_BUSY (RESOURCE_EXHAUSTED: too much waits to
+ * become durable), JOURNAL_ROLLED_BACK (ABORTED), JOURNAL_CLOSED (UNAVAILABLE), JOURNAL_IN_USE, JOURNAL_NEWER_FORMAT,
+ * JOURNAL_CORRUPT (FAILED_PRECONDITION), JOURNAL_TRIMMED (OUT_OF_RANGE, metadata `oldest`), JOURNAL_IO (UNAVAILABLE),
+ * JOURNAL_BAD_INPUT (INVALID_ARGUMENT: a key, a name, a number outside its range).
  */
 export interface Journal {
   /** Made with the journal, 128 random bits as hex; another directory has another one. */
@@ -20,9 +21,17 @@ export interface Journal {
   /** The sequence that the next `append` will give to its first record. */
   readonly next: Sequence;
 
+  /**
+   * Throws JOURNAL_BAD_INPUT before anything is given out; every other fault comes by `durable`. A commit of
+   * nothing is a barrier: durable when all before it is. Bytes must stay as they are until `durable` settles.
+   */
   append(commit: Commit): Appended;
 
-  /** Records behind `after`, in order, at most `limit` records and about `maxBytes` bytes. Only durable ones. */
+  /**
+   * Records behind `after`, in order, at most `limit` records and about `maxBytes` bytes. Only durable ones.
+   * JOURNAL_TRIMMED when records behind `after` were dropped, so also for 0 unless record 1 is still there:
+   * who wants to begin at the oldest reads after `status().oldest - 1`.
+   */
   read(query: ReadQuery): Promise<ReadBatch>;
 
   /** A row as of the last durable commit, without leaving the event loop; undefined when there is none. */
@@ -37,8 +46,16 @@ export interface Journal {
   status(): JournalStatus;
 
   /**
+   * The last of the oldest records that were all appended before `wallMs` (milliseconds since the epoch);
+   * `oldest - 1` when there is none. A clock that jumped makes it less exact, never wrong by more than the jump.
+   */
+  newestBefore(wallMs: number): Sequence;
+
+  /**
    * Drops records up to and including `through`. With `loss` set they were still needed: a loss
    * marker over exactly the dropped range is appended in the same transaction. `vm` history follows.
+   * Readers see them gone at once and all together; resolves when their space can be used again. Nothing
+   * happens when `through` was dropped already.
    */
   trim(through: Sequence, loss?: (first: Sequence, last: Sequence) => Uint8Array): Promise<void>;
 
@@ -60,13 +77,13 @@ export interface Commit {
 }
 
 export interface Entry {
-  /** Empty for records of the host; else the record is in this VM's history. */
+  /** Empty for records of the host; else the record is in this VM's history. At most 255 bytes as UTF-8. */
   readonly vm: string;
   readonly bytes: Uint8Array;
 }
 
 export interface RowWrite {
-  /** At most 511 bytes as UTF-8. */
+  /** 1 to 511 bytes as UTF-8. */
   readonly key: string;
   /** null deletes. */
   readonly value: Uint8Array | null;
@@ -82,6 +99,10 @@ export interface Row {
 export interface Appended {
   /** Sequence of the commit's first record; with no records, the next one to be given out. */
   readonly first: Sequence;
+  /**
+   * Settles in the order of the calls. A rejection that nobody looks at is not an unhandled one. Reactions to a
+   * rejection run before any other callback of the event loop, those of the failed commit first.
+   */
   readonly durable: Promise<void>;
 }
 
@@ -97,7 +118,7 @@ export interface ReadQuery {
 
 export interface ReadBatch {
   readonly records: readonly StoredRecord[];
-  /** Everything up to here has been looked at: read on from it. Equal to `newest` at the end. */
+  /** Everything up to here has been looked at: read on from it. Equal to `newest` at the end, never below `after`. */
   readonly scanned: Sequence;
 }
 
@@ -107,7 +128,7 @@ export interface StoredRecord {
 }
 
 export interface JournalStatus {
-  /** 0 when the journal is empty. */
+  /** 0 before the first record; `newest + 1` when all were dropped. */
   readonly oldest: Sequence;
   readonly newest: Sequence;
   /** Pages in use, in bytes; the file itself never shrinks. */
