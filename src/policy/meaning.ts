@@ -122,8 +122,11 @@ const reportRule = (
     return;
   }
   if (!budgetNames.includes(rule.budget)) {
-    const known = budgetNames.length === 0 ? 'none is' : `${budgetNames.join(', ')} are`;
-    const message = `no budget ${printable(rule.budget)}; ${known} under spec.budgets`;
+    const known =
+      budgetNames.length === 0
+        ? 'none is under spec.budgets'
+        : `there are: ${budgetNames.join(', ')}`;
+    const message = `no budget ${printable(rule.budget)}; ${known}`;
     const hint = didYouMean(rule.budget, budgetNames) || 'define it under spec.budgets';
     report(PROBLEMS.undefinedBudget, [...path, 'budget'], message, hint);
   }

@@ -29,7 +29,8 @@ export const reportShape = (
         }
         return;
       case 'invalid_union':
-        for (const nested of branchOf(issue, value)) tell(nested, path);
+        // Only steps are unions: of a bare word, and a map (last).
+        for (const nested of issue.errors.at(isRecord(value) ? -1 : 0) ?? []) tell(nested, path);
         return;
       case 'invalid_key':
         report(
@@ -92,6 +93,8 @@ export const reportShape = (
         return;
       case 'custom': {
         const { id, hint } = (issue.params ?? {}) as { id: ProblemId; hint?: string };
+        // A step whose one key is unknown lacks no verb: that is told already.
+        if (id === PROBLEMS.stepShape && isRecord(value) && Object.keys(value).length === 1) return;
         const found = isRecord(value)
           ? issue.message
           : `${printable(value)} won't do; ${issue.message}`;
@@ -107,15 +110,6 @@ export const reportShape = (
     }
   };
   for (const issue of issues) tell(issue, []);
-};
-
-/** Only steps are unions: of a bare word, and a map (last). An unknown verb is no missing verb too. */
-const branchOf = (issue: z.core.$ZodIssueInvalidUnion, value: unknown): z.core.$ZodIssue[] => {
-  const branch = issue.errors.at(isRecord(value) ? -1 : 0) ?? [];
-  const unknown = branch.some((nested) => nested.code === 'unrecognized_keys');
-  return branch.filter(
-    (nested) => !(unknown && nested.code === 'custom' && nested.path.length === 0),
-  );
 };
 
 const TYPES: Readonly<Record<string, string>> = {

@@ -119,6 +119,11 @@ export const readTree = (text: string): ReadTree => {
         continue;
       }
       const child = [...path, key.value];
+      // Libraries leave this key out in silence.
+      if (key.value === '__proto__') {
+        add(PROBLEMS.unknownKey, keyOffset, child, 'the key "__proto__" can\'t be used');
+        continue;
+      }
       if (Object.hasOwn(value, key.value)) {
         const first = at(spots.get(spotKey(child))?.key ?? 0).line;
         const message = `the key ${printable(key.value)} stands here again; first on line ${first}`;
