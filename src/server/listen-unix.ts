@@ -1,5 +1,6 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { MAX_SOCKET_PATH } from '../config/socket-path.js';
 import { Fault } from '../lib/fault.js';
 
@@ -69,7 +70,11 @@ const bind = (server: Server, path: string, umask: Umask): Promise<void> =>
 
 const removeStale = async (path: string): Promise<void> => {
   const found = statOf(path);
-  if (found === undefined) return;
+  if (found === undefined) {
+    // libuv tells a missing directory as EACCES.
+    if (statOf(dirname(path)) === undefined) throw unusable(path, NO_DIRECTORY);
+    return;
+  }
   if (!found.isSocket()) {
     throw new Fault(
       'FAILED_PRECONDITION',
@@ -116,11 +121,13 @@ const inUse = (path: string): Fault =>
     `Another process listens on ${path}; stop it or choose another listen.socket`,
   );
 
+const NO_DIRECTORY = new Error('no such directory');
+
 const unusable = (path: string, error: unknown): Fault => {
   const code = codeOf(error);
   if (code === 'EADDRINUSE') return inUse(path);
   const why =
-    code === 'ENOENT'
+    error === NO_DIRECTORY
       ? 'its directory does not exist'
       : code === 'EACCES' || code === 'EPERM'
         ? 'permission denied'

@@ -176,8 +176,11 @@ const opened = <Req>(received: Received<Req>): Req => {
   );
 };
 
-async function* requests<Req>(call: AsyncIterable<Received<Req>>): AsyncGenerator<Req> {
-  for await (const received of call) yield opened(received);
+async function* requests<Req>(call: ServerDuplexStream<Received<Req>, never>): AsyncGenerator<Req> {
+  // Plain iteration would destroy the stream at the end of the requests, before its status is sent.
+  for await (const received of call.iterator({ destroyOnReturn: false })) {
+    yield opened<Req>(received);
+  }
 }
 
 const write = <Req, Res>(
