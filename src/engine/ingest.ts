@@ -145,7 +145,6 @@ export class Ingest {
     // The intent is this event's own; one that a later commit began belongs to whoever made that.
     if (row.incident?.facts.sequence === facts.sequence) this.#actuator.own(row, false);
     this.#actuator.kick(row.id);
-    this.#core.health.up(`vm ${row.id}`);
     this.#core.log.info(
       {
         vm: row.id,

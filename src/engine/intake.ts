@@ -2,7 +2,6 @@ import { backoffMs } from '../lib/backoff.js';
 
 /** Sightings kept for one VM while the journal refuses them; what comes on top is counted as lost. */
 const KEPT = 1_000;
-/** Sightings of one VM on their way to the journal at once. */
 const RETRY_BASE_MS = 100;
 const RETRY_MAX_MS = 5_000;
 
@@ -14,7 +13,7 @@ const RETRY_MAX_MS = 5_000;
 export class Intake<Item> {
   readonly #handle: (item: Item) => Promise<unknown>;
   readonly #onTrouble: (error: unknown) => void;
-  readonly #onLost: (count: number) => void;
+  readonly #onRecovered: (lost: number) => void;
   #waiting: { order: number; item: Item }[] = [];
   #order = 0;
   #lost = 0;
@@ -26,12 +25,12 @@ export class Intake<Item> {
   constructor(ports: {
     readonly handle: (item: Item) => Promise<unknown>;
     readonly onTrouble: (error: unknown) => void;
-    /** Called once the journal takes sightings again, with how many had to be dropped meanwhile. */
-    readonly onLost: (count: number) => void;
+    /** The journal has taken all that waited; `lost` had to be dropped meanwhile. */
+    readonly onRecovered: (lost: number) => void;
   }) {
     this.#handle = ports.handle;
     this.#onTrouble = ports.onTrouble;
-    this.#onLost = ports.onLost;
+    this.#onRecovered = ports.onRecovered;
   }
 
   push(item: Item): void {
@@ -83,7 +82,7 @@ export class Intake<Item> {
       this.#tries = 0;
       const lost = this.#lost;
       this.#lost = 0;
-      if (lost > 0) this.#onLost(lost);
+      this.#onRecovered(lost);
     } catch (error) {
       this.#onTrouble(error);
     } finally {

@@ -46,9 +46,11 @@ export class Sightings {
         core.health.degraded(`vm ${vm}`, `events wait for the journal: ${messageOf(error)}`);
         core.log.warn({ vm, error }, 'events wait for the journal');
       },
-      onLost: (count) => {
-        const text = `${count} sightings came while the journal refused them and memory was full`;
-        core.log.error({ vm, count }, 'events lost');
+      onRecovered: (lost) => {
+        if (core.roster.entry(vm).live.contact === 'connected') core.health.up(`vm ${vm}`);
+        if (lost === 0) return;
+        const text = `${lost} sightings came while the journal refused them and memory was full`;
+        core.log.error({ vm, lost }, 'events lost');
         core.note(vm, lossRecord(core.clock.now(), vm, 0, 0, text));
       },
     });
