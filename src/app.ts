@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Config, VmConfig } from './config/config.js';
+import type { Config } from './config/config.js';
 import { openPolicySource, type PolicyChange, type PolicySource } from './config/policy-source.js';
 import { makeDumpTarget } from './dumps/dump-target.js';
 import { type RunningEngine, startEngine } from './engine/create-engine.js';
@@ -15,7 +15,6 @@ import { formatProblem } from './policy/problem.js';
 import { type RunningServer, startServer } from './server/create-server.js';
 import { createHealthBoard, type HealthBoard } from './server/health-board.js';
 import type { Umask } from './server/listen-unix.js';
-import type { Driver } from './vmm/driver.js';
 import { createObserveDriver } from './vmm/observe/driver.js';
 import { createQemuDriver } from './vmm/qemu/driver.js';
 import { createDriver, type DriverRegistry } from './vmm/registry.js';
@@ -119,7 +118,10 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
 };
 
 const defaultDrivers = (clock: Clock, log: Logger): DriverRegistry => ({
-  qemu: (vm: VmConfig, socket: string): Driver => createQemuDriver({ vm, socket, clock, log }),
+  qemu: (vm) =>
+    vm.driver.kind === 'qemu'
+      ? createQemuDriver({ vm, socket: vm.driver.socket, clock, log })
+      : createObserveDriver(),
   observe: () => createObserveDriver(),
 });
 
