@@ -37,6 +37,8 @@ interface Pending {
   readonly settle: (fault: Fault | null) => void;
 }
 
+const NOTHING: Commit = { kind: 'outcome', records: [], rows: [] };
+
 /** The contract in its plainest reading, for tests: durable means in this process's memory. */
 export class MemoryJournal implements Journal {
   readonly id = randomBytes(16).toString('hex');
@@ -52,6 +54,7 @@ export class MemoryJournal implements Journal {
   #failAt: Sequence = 0;
   #refusing = false;
   #closed = false;
+  #underWay: Promise<void> = Promise.resolve();
   #trimming: Promise<void> = Promise.resolve();
 
   constructor(options: MemoryJournalOptions = {}) {
@@ -131,6 +134,7 @@ export class MemoryJournal implements Journal {
 
   trim(through: Sequence, loss?: (first: Sequence, last: Sequence) => Uint8Array): Promise<void> {
     const done = this.#trimming.then(async () => {
+      if (this.#closed) throw closed();
       checkThrough(through, this.#newest);
       if (through < this.#oldest) return;
       const records = loss ? [{ vm: '', bytes: loss(this.#oldest, through) }] : [];
@@ -141,8 +145,9 @@ export class MemoryJournal implements Journal {
   }
 
   async close(): Promise<void> {
-    await this.append({ kind: 'outcome', records: [], rows: [] }).durable.catch(() => undefined);
+    if (!this.#closed) this.#underWay = this.append(NOTHING).durable.catch(() => undefined);
     this.#closed = true;
+    await this.#underWay;
   }
 
   #enqueue(commit: Commit, dropThrough: Sequence): Appended {

@@ -11,8 +11,8 @@ const ENOSPC = 28;
 const EDQUOT = 122;
 const MAP_FULL = -30792;
 const PANIC = -30795;
-/** MDB_CORRUPTED, PAGE_NOTFOUND, INVALID (no LMDB file), VERSION_MISMATCH. */
-const DAMAGE = new Set([-30796, -30797, -30793, -30794]);
+/** MDB_CORRUPTED, PAGE_NOTFOUND, INVALID (no LMDB file), VERSION_MISMATCH, PROBLEM, BAD_TXN (what follows them). */
+const DAMAGE = new Set([-30796, -30797, -30793, -30794, -30779, -30782]);
 
 export interface ErrorContext {
   readonly dir: string;
