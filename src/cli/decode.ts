@@ -84,7 +84,7 @@ const styleOf = (stdout: DecodeStreams['stdout']): Style => {
   const style =
     (format: 'bold' | 'dim' | 'yellow') =>
     (text: string): string =>
-      coloured ? styleText(format, text) : text;
+      coloured ? styleText(format, text, { validateStream: false }) : text;
   return { strong: style('bold'), faint: style('dim'), warning: style('yellow') };
 };
 
