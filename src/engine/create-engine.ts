@@ -70,8 +70,7 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
       takeOver: () => (vm.takeOver ? wantedTakeOver(core.policy) : null),
     }),
   );
-  // Waiting steps need no contact to lapse; intents of an earlier life are picked up on contact.
-  for (const id of roster.ids()) actuator.kick(id);
+  sightings.begin();
 
   return {
     report: (report: EventReport): Promise<Receipt> => ingest.take({ report, driver: null }),

@@ -34,6 +34,19 @@ export class Sightings {
     intake.push(sighting);
   }
 
+  /** Picks up what no contact will ever come for: a process known to be gone, a VM that nobody drives (any more). */
+  begin(): void {
+    const { roster } = this.#core;
+    for (const vm of roster.ids()) {
+      const row = roster.row(vm);
+      if (roster.entry(vm).live.contact === 'none') this.#actuator.own(row, true);
+      else if (row.seen?.state === 'exited') {
+        void this.#resume(vm, { ...row.seen, boots: 0 });
+      }
+      this.#actuator.kick(vm);
+    }
+  }
+
   close(): void {
     for (const intake of this.#intakes.values()) intake.close();
   }
@@ -127,7 +140,9 @@ export class Sightings {
           return now.change;
       }
     });
-    if (done) this.#actuator.own(core.roster.row(vm), found.kind === 'again');
+    if (!done) return;
+    this.#actuator.own(core.roster.row(vm), found.kind === 'again');
+    this.#actuator.kick(vm);
   }
 
   async #commit(row: VmRow): Promise<void> {

@@ -68,6 +68,29 @@ describe('an intent without an outcome', () => {
     expect(made.engine.vms()[0]?.budgets).toMatchObject([{ name: 'crash', used: 1 }]);
   });
 
+  it('fails where the process was seen to end and no contact will come', async () => {
+    const clock = new ManualClock();
+    const journal = new MemoryJournal({ now: () => clock.wallMs });
+    const first = await engineBench({ clock, journal });
+    engines.push(first.engine);
+    await first.until('contact', () => first.engine.vms()[0]?.state === 'running');
+    first.driver.answers.push(DUMPED, never);
+    first.driver.panic();
+    await first.until('restart under way', async () =>
+      (await first.story()).includes('step restart started'),
+    );
+    first.driver.state = 'exited';
+    first.driver.tell('VMM_EXITED', 'unknown');
+    await first.until('exit', () => first.engine.vms()[0]?.state === 'exited');
+
+    const driver = new ScriptedDriver('web-1');
+    driver.silent = true;
+    driver.answers.push({ kind: 'failed', reason: 'VMM_GONE', message: 'gone', proof: [] });
+    const made = await engineBench({ clock, journal, driver });
+    engines.push(made.engine);
+    expect((await lastSteps(made)).at(-1)).toBe('step restart failed VMM_GONE');
+  });
+
   it('is cancelled on another VMM process', async () => {
     const made = await lives('panicked', 'process-2');
     expect((await lastSteps(made)).at(-1)).toBe('step restart cancelled OTHER_PROCESS');

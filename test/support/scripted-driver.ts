@@ -25,6 +25,8 @@ export class ScriptedDriver implements Driver {
   /** What the next verbs answer instead of acting. */
   readonly answers: (Outcome | Promise<Outcome>)[] = [];
   watch: Watch | null = null;
+  /** Never makes contact. */
+  silent = false;
   readonly #vm: string;
   readonly #process: string;
   #connected = false;
@@ -44,7 +46,7 @@ export class ScriptedDriver implements Driver {
 
   async start(watch: Watch): Promise<void> {
     this.watch = watch;
-    this.connect();
+    if (!this.silent) this.connect();
     await new Promise<void>((resolve) => {
       watch.signal.addEventListener('abort', () => resolve(), { once: true });
     });
