@@ -21,22 +21,28 @@ const kinds = (type: EventType, initiator: Initiator): Traits[] =>
  * (empty: it can be reached).
  */
 export const reachability = <Name>(): { add(name: Name, pattern: Pattern): readonly Name[] } => {
-  const taken = new Map<string, Name>();
+  const open = new Map<string, Kind<Name>[]>();
+  const kindsOf = (type: EventType, initiator: Initiator): readonly Kind<Name>[] => {
+    const key = `${type} ${initiator}`;
+    const known = open.get(key);
+    if (known !== undefined) return known;
+    const fresh = kinds(type, initiator).map((traits) => ({ traits, takenBy: null }));
+    open.set(key, fresh);
+    return fresh;
+  };
   return {
     add(name, pattern) {
       const earlier = new Set<Name>();
       let reached = false;
       for (const type of new Set(pattern.on)) {
         for (const initiator of new Set(pattern.initiator)) {
-          for (const traits of kinds(type, initiator)) {
-            if (!matches(pattern, traits)) continue;
-            const kind = `${type} ${initiator} ${traits.origin} ${traits.anomalies[0] ?? ''}`;
-            const by = taken.get(kind);
-            if (by === undefined) {
+          for (const kind of kindsOf(type, initiator)) {
+            if (!matches(pattern, kind.traits)) continue;
+            if (kind.takenBy === null) {
               reached = true;
-              taken.set(kind, name);
+              kind.takenBy = { name };
             } else {
-              earlier.add(by);
+              earlier.add(kind.takenBy.name);
             }
           }
         }
@@ -45,6 +51,11 @@ export const reachability = <Name>(): { add(name: Name, pattern: Pattern): reado
     },
   };
 };
+
+interface Kind<Name> {
+  readonly traits: Traits;
+  takenBy: { readonly name: Name } | null;
+}
 
 /** The rules that some event of this type and initiator comes to, in order; null stands for `otherwise`. */
 export const answersTo = <Item extends Pattern>(

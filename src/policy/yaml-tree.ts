@@ -1,11 +1,14 @@
 import {
+  Composer,
+  type CST,
+  type Document,
   isAlias,
   isMap,
   isScalar,
   isSeq,
   LineCounter,
   type Node,
-  parseDocument,
+  Parser,
   type YAMLMap,
 } from 'yaml';
 import { type Path, type Position, PROBLEMS, type ProblemId, printable } from './problem.js';
@@ -62,14 +65,11 @@ export const readTree = (text: string): ReadTree => {
     add(PROBLEMS.tooLarge, 0, [], `the file has ${text.length} characters; at most ${MAX_TEXT}`);
     return { tree: tree(null), problems, complete: false };
   }
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    // Checked below: the package's own check takes quadratic time.
-    uniqueKeys: false,
-    schema: 'core',
-    version: '1.2',
-  });
+  const document = compose(text, lines);
+  if (document === null) {
+    add(PROBLEMS.syntax, 0, [], 'more than one YAML document; expected one');
+    return { tree: tree(null), problems, complete: false };
+  }
   for (const error of [...document.errors, ...document.warnings].slice(0, MAX_SYNTAX_PROBLEMS)) {
     add(PROBLEMS.syntax, error.pos[0], [], `not valid YAML: ${oneLine(error.message)}`);
   }
@@ -141,6 +141,34 @@ export const readTree = (text: string): ReadTree => {
   const value = read(document.contents, []);
   return { tree: tree(value), problems, complete };
 };
+
+/** The text's one document; null when it has several. */
+const compose = (text: string, lines: LineCounter): Document | null => {
+  const composer = new Composer({
+    prettyErrors: false,
+    // Checked when read: the package's own check takes quadratic time.
+    uniqueKeys: false,
+    schema: 'core',
+    version: '1.2',
+  });
+  const tokens = withFewErrors(new Parser(lines.addNewLine).parse(text));
+  let only: Document | null = null;
+  for (const document of composer.compose(tokens, true, text.length)) {
+    if (only !== null) return null;
+    only = document;
+  }
+  return only;
+};
+
+/** Ends the text where its errors are more than anybody reads: a megabyte of them takes half a minute. */
+function* withFewErrors(tokens: Iterable<CST.Token>): Generator<CST.Token> {
+  let errors = 0;
+  for (const token of tokens) {
+    yield token;
+    if (token.type === 'error') errors += 1;
+    if (errors > MAX_SYNTAX_PROBLEMS) return;
+  }
+}
 
 interface Spot {
   readonly key: number;
