@@ -1,4 +1,5 @@
 import { ageMs, type Moment } from '../lib/clock.js';
+import { usage } from '../policy/budget.js';
 import type { Policy } from '../policy/policy.js';
 import type { VmView } from './engine.js';
 import type { VmRow } from './vm-row.js';
@@ -41,10 +42,10 @@ const phaseOf = (row: VmRow): Pick<VmView, 'phase' | 'reason'> => {
 
 const budgetsOf = (row: VmRow, policy: Policy, now: Moment): VmView['budgets'] =>
   Object.entries(row.attempts).flatMap(([name, attempts]) => {
-    const limit = policy.budgets[name]?.limits[0];
-    if (limit === undefined) return [];
-    const used = attempts.filter((at) => ageMs(at, now) < limit.withinMs).length;
-    return used === 0 ? [] : [{ name, used, limit }];
+    const tightest = usage(policy.budgets[name]?.limits ?? [], attempts, now);
+    return tightest === null || tightest.used === 0
+      ? []
+      : [{ name, used: tightest.used, limit: tightest.limit }];
   });
 
 const nextAttemptMs = (row: VmRow, now: Moment): number | null => {
