@@ -13,7 +13,7 @@ export interface QemuGuestOptions extends GuestOptions {
 
 /** Starts a real QEMU under TCG (nested KVM is slower for a guest this small) with our own firmware. */
 export const startQemuGuest = async (options: QemuGuestOptions): Promise<Guest> => {
-  const bios = path.join(options.dir, 'guest.bios');
+  const bios = path.join(options.dir, `${options.name ?? 'guest'}.bios`);
   await writeFile(bios, firmwareImage());
   return startGuestProcess(
     {
@@ -22,7 +22,16 @@ export const startQemuGuest = async (options: QemuGuestOptions): Promise<Guest> 
       args: (sockets) => [
         ...['-machine', 'pc', '-accel', 'tcg', '-m', String(options.memoryMiB ?? 64)],
         // No local APIC: its LINT0 comes up masked and would keep the PIC's interrupts from the CPU.
-        ...['-cpu', 'qemu64,apic=off', '-nodefaults', '-no-user-config', '-display', 'none', '-bios', bios],
+        ...[
+          '-cpu',
+          'qemu64,apic=off',
+          '-nodefaults',
+          '-no-user-config',
+          '-display',
+          'none',
+          '-bios',
+          bios,
+        ],
         ...['-device', 'pvpanic', '-device', 'ib700'],
         ...(options.args ?? []),
         ...sockets.qmp.flatMap((file) => ['-qmp', `unix:${escapeComma(file)},server=on,wait=off`]),

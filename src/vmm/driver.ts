@@ -150,7 +150,11 @@ export interface Progress {
 }
 
 export type Outcome =
-  | { readonly kind: 'applied' | 'already'; readonly proof: readonly string[]; readonly state: GuestState }
+  | {
+      readonly kind: 'applied' | 'already';
+      readonly proof: readonly string[];
+      readonly state: GuestState;
+    }
   | {
       readonly kind: 'unsupported' | 'failed' | 'unverified' | 'cancelled';
       /** Stable: MIGRATING, VMM_GONE, DEADLINE_EXCEEDED, BUSY, NOT_CONNECTED, ... */

@@ -1,0 +1,181 @@
+import { isFault } from '../../lib/fault.js';
+import type {
+  Act,
+  Capabilities,
+  Driver,
+  DumpTarget,
+  Inspection,
+  Outcome,
+  Watch,
+} from '../driver.js';
+import { already, failed, Running } from './act.js';
+import { setAction } from './commands.js';
+import { Contact } from './contact.js';
+import { dump } from './dump.js';
+import { stoppedFault } from './errors.js';
+import type { QemuDriverOptions } from './options.js';
+import { pause, resume } from './pause.js';
+import { powerOff } from './power-off.js';
+import { restart } from './restart.js';
+import type { Session } from './session.js';
+import { releaseCommand, takeOverCommand } from './take-over.js';
+import { TUNING, type Tuning } from './tuning.js';
+
+const CAPABILITIES: Capabilities = {
+  verbs: {
+    restart: { able: true },
+    dump: { able: true },
+    powerOff: { able: true },
+    pause: { able: true },
+    resume: { able: true },
+  },
+  takeOver: true,
+};
+
+export type { QemuDriverOptions } from './options.js';
+
+/** Watches one QEMU over QMP and acts on it. */
+export const createQemuDriver = (options: QemuDriverOptions): Driver => new QemuDriver(options);
+
+class QemuDriver implements Driver {
+  readonly kind = 'qemu';
+  readonly #options: QemuDriverOptions;
+  readonly #tuning: Tuning;
+  readonly #contact: Contact;
+  #watch: Watch | null = null;
+  #acting = false;
+  /** QEMU has been told to wait for vmwarden, by this driver. */
+  #taken = false;
+
+  constructor(options: QemuDriverOptions) {
+    this.#options = options;
+    this.#tuning = { ...TUNING, ...options.tuning };
+    this.#contact = new Contact({ ...options, tuning: this.#tuning });
+  }
+
+  capabilities(): Capabilities {
+    return CAPABILITIES;
+  }
+
+  async start(watch: Watch): Promise<void> {
+    this.#watch = {
+      ...watch,
+      takeOver: () => {
+        const takeOver = watch.takeOver();
+        this.#taken ||= takeOver !== null;
+        return takeOver;
+      },
+    };
+    await this.#contact.keep(this.#watch);
+  }
+
+  async inspect(signal: AbortSignal): Promise<Inspection> {
+    if (signal.aborted) throw stoppedFault();
+    const { state } = this.#contact;
+    if (state.kind === 'exited') return state.inspection;
+    if (state.kind !== 'connected') throw state.fault;
+    return orAborted(state.session.inspect(), signal);
+  }
+
+  restart(act: Act): Promise<Outcome> {
+    return this.#act(act, (session, running) =>
+      restart(session, running, act, this.#options.vm.release, this.#tuning),
+    );
+  }
+
+  dump(act: Act & DumpTarget): Promise<Outcome> {
+    return this.#act(act, (session, running) => dump(session, running, act, this.#tuning));
+  }
+
+  async powerOff(act: Act): Promise<Outcome> {
+    if (this.#contact.state.kind === 'exited') return already(['process gone'], 'exited');
+    const exit = this.#contact.until((state) => state.kind === 'exited');
+    const gone = exit.reached.then(() => undefined);
+    try {
+      return await this.#act(act, (session, running) =>
+        powerOff(session, running, act, this.#tuning, gone),
+      );
+    } finally {
+      exit.forget();
+    }
+  }
+
+  pause(act: Act): Promise<Outcome> {
+    return this.#act(act, (session, running) => pause(session, running, act, this.#tuning));
+  }
+
+  resume(act: Act): Promise<Outcome> {
+    return this.#act(act, (session, running) => resume(session, running, act, this.#tuning));
+  }
+
+  async refresh(): Promise<void> {
+    const { state } = this.#contact;
+    // Otherwise it is asked for again at the next connect.
+    if (state.kind !== 'connected' || this.#watch === null) return;
+    const was = this.#taken;
+    const takeOver = this.#watch.takeOver();
+    const { release } = this.#options.vm;
+    if (takeOver !== null) await state.session.execute([takeOverCommand(takeOver, release)]);
+    else if (was) await this.#putBack(state.session);
+  }
+
+  async release(signal: AbortSignal): Promise<void> {
+    const { state } = this.#contact;
+    if (!this.#taken || state.kind !== 'connected') return;
+    await orAborted(this.#putBack(state.session), signal);
+  }
+
+  async #putBack(session: Session): Promise<void> {
+    const { release } = this.#options.vm;
+    await session.execute([
+      releaseCommand(release),
+      ...(release.reboot === 'shutdown' ? [setAction({ reboot: 'shutdown' })] : []),
+    ]);
+    this.#taken = false;
+  }
+
+  /** One act at a time, on the connection there is; whatever happens, an outcome. */
+  async #act(
+    act: Act,
+    verb: (session: Session, running: Running) => Promise<Outcome>,
+  ): Promise<Outcome> {
+    if (this.#acting) return failed('BUSY', 'another act on this VM is not over yet');
+    const { state } = this.#contact;
+    if (state.kind === 'exited') return failed('VMM_GONE', 'the QEMU process has ended');
+    if (state.kind !== 'connected') return failed('NOT_CONNECTED', state.fault.message);
+    this.#acting = true;
+    const running = new Running(act);
+    try {
+      return await verb(state.session, running);
+    } catch (error) {
+      return await this.#explain(error, state.session, running);
+    } finally {
+      running.end();
+      this.#acting = false;
+    }
+  }
+
+  /** A connection that broke leaves open whether QEMU has ended: what the next connect finds decides. */
+  async #explain(error: unknown, session: Session, running: Running): Promise<Outcome> {
+    const outcome = running.outcomeOf(error);
+    if (!isFault(error) || error.code !== 'UNAVAILABLE') return outcome;
+    const next = this.#contact.until(
+      (state) =>
+        state.kind === 'exited' || (state.kind === 'connected' && state.session !== session),
+    );
+    const found = await running
+      .waitFor(next.reached, this.#tuning.commandTimeoutMs)
+      .catch(() => null);
+    next.forget();
+    return found?.kind === 'exited'
+      ? failed('VMM_GONE', 'the QEMU process ended meanwhile', running.proof)
+      : outcome;
+  }
+}
+
+const orAborted = <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(stoppedFault());
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
