@@ -20,8 +20,6 @@ export interface ActuatorPorts {
   /** Names the driver's life in which `Facts.boots` counts. */
   readonly driverLife: string;
   readonly dumpTarget: (vm: string, incident: string, attempt: number) => Promise<DumpTarget>;
-  /** Called at named points; for tests that stop the world there. */
-  readonly onPoint: (point: string) => void;
 }
 
 /**
@@ -117,6 +115,7 @@ export class Actuator {
   }
 
   async #carryOut(vm: string, incident: Incident, resumed: boolean): Promise<boolean> {
+    this.#core.onPoint('intent:after');
     const started = performance.now();
     const { outcome, path } = await this.#perform(vm, incident, resumed);
     if (this.#stopping && this.#abort.signal.aborted) return false;
@@ -138,7 +137,7 @@ export class Actuator {
   }
 
   async #settle(vm: string, outcome: Outcome, elapsedNs: bigint, path: string): Promise<boolean> {
-    this.#ports.onPoint('outcome:before');
+    this.#core.onPoint('outcome:before');
     const done = await this.#core.persist(vm, (row) =>
       row.incident === null ? null : advance(row, { outcome, elapsedNs, path }, this.#core.stamp()),
     );
@@ -173,7 +172,7 @@ export class Actuator {
       onProgress: throttled((progress) =>
         this.#core.note(vm, progressRecord(this.#core.clock.now(), place, progress, path)),
       ),
-      onCommand: this.#ports.onPoint,
+      onCommand: this.#core.onPoint,
     };
     try {
       switch (step.verb) {

@@ -27,11 +27,16 @@ export class Core {
   readonly health: HealthPort;
   readonly world: World;
   readonly roster: Roster;
+  /** Called at named points of an act; for tests that stop the world there. */
+  readonly onPoint: (point: string) => void;
   policy: Policy;
   stopping = false;
 
   constructor(
-    parts: Pick<Core, 'journal' | 'clock' | 'log' | 'health' | 'world' | 'roster' | 'policy'>,
+    parts: Pick<
+      Core,
+      'journal' | 'clock' | 'log' | 'health' | 'world' | 'roster' | 'policy' | 'onPoint'
+    >,
   ) {
     this.journal = parts.journal;
     this.clock = parts.clock;
@@ -40,6 +45,7 @@ export class Core {
     this.world = parts.world;
     this.roster = parts.roster;
     this.policy = parts.policy;
+    this.onPoint = parts.onPoint;
   }
 
   stamp(): Stamp {

@@ -46,13 +46,17 @@ export interface RunningEngine extends Engine {
 export const startEngine = async (options: EngineOptions): Promise<RunningEngine> => {
   const world = new World(options.journal, await readRows(options.journal));
   const roster = new Roster(world, options.observer, options.vms);
-  const core = new Core({ ...options, world, roster });
+  const core = new Core({
+    ...options,
+    world,
+    roster,
+    onPoint: options.onPoint ?? (() => undefined),
+  });
   const life = randomUUID();
   const actuator = new Actuator({
     core,
     driverLife: life,
     dumpTarget: options.dumpTarget,
-    onPoint: options.onPoint ?? (() => undefined),
   });
   const ingest = new Ingest(core, actuator);
   const sightings = new Sightings(core, actuator, ingest, life);

@@ -116,6 +116,7 @@ export class Ingest {
       incidentOf(before, change.row, admission),
       fold,
     );
+    if (change.row.incident?.step.kind === 'started') this.#core.onPoint('intent:before');
     const sequence = await world.commit({
       kind: 'ingest',
       records: [record, ...change.records],
