@@ -136,7 +136,17 @@ const startOf = (journal: Journal, request: WatchRecordsRequest): Sequence => {
     );
   }
   const { oldest, newest } = journal.status();
-  if (request.afterSequence === 0n) return Math.max(0, oldest - 1);
+  if (request.afterSequence === 0n) {
+    const back = request.newest === 0 ? newest : request.newest;
+    return Math.max(0, oldest - 1, newest - back);
+  }
+  if (request.newest > 0) {
+    throw new Fault('INVALID_ARGUMENT', 'INVALID_FIELDS', 'The watch begins in two places', {
+      violations: [
+        { field: 'newest', value: String(request.newest), expected: '0 with an afterSequence' },
+      ],
+    });
+  }
   if (request.afterSequence > BigInt(newest)) {
     throw new Fault(
       'OUT_OF_RANGE',

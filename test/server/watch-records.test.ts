@@ -86,6 +86,19 @@ describe('WatchRecords', () => {
     ]);
   });
 
+  test.each([
+    { newest: 2, expected: [2n, 3n] },
+    { newest: 9, expected: [1n, 2n, 3n] },
+  ])('begins $newest records before the newest', async ({ newest, expected }) => {
+    const server = await startTestServer();
+    await append(server.journal, ['a', 'event'], ['a', 'event'], ['a', 'event']);
+    const watcher = watch(server, { newest, untilNewest: true });
+    await watcher.ended;
+    expect(sequences(watcher)).toEqual(expected);
+    const { code } = await watch(server, { newest, afterSequence: 1n }).ended;
+    expect(code).toBe(status.INVALID_ARGUMENT);
+  });
+
   test('resumes behind a sequence, and goes on with what comes', async () => {
     const server = await startTestServer();
     await append(server.journal, ['a', 'event'], ['a', 'decision']);

@@ -71,6 +71,11 @@ export interface WatchRecordsRequest {
   kinds: string[];
   /** When not empty, the sequence is of this journal; another journal is FAILED_PRECONDITION. */
   journalId: string;
+  /**
+   * Begin this many records before the newest, whatever the filters leave of them. 0: as after_sequence says;
+   * else after_sequence is 0.
+   */
+  newest: number;
 }
 
 export interface WatchRecordsResponse {
@@ -440,7 +445,7 @@ export const ReportEventResponse: MessageFns<ReportEventResponse> = {
 };
 
 function createBaseWatchRecordsRequest(): WatchRecordsRequest {
-  return { afterSequence: 0n, untilNewest: false, vmIds: [], kinds: [], journalId: "" };
+  return { afterSequence: 0n, untilNewest: false, vmIds: [], kinds: [], journalId: "", newest: 0 };
 }
 
 export const WatchRecordsRequest: MessageFns<WatchRecordsRequest> = {
@@ -462,6 +467,9 @@ export const WatchRecordsRequest: MessageFns<WatchRecordsRequest> = {
     }
     if (message.journalId !== "") {
       writer.uint32(42).string(message.journalId);
+    }
+    if (message.newest !== 0) {
+      writer.uint32(48).uint32(message.newest);
     }
     return writer;
   },
@@ -519,6 +527,14 @@ export const WatchRecordsRequest: MessageFns<WatchRecordsRequest> = {
             message.journalId = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.newest = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -554,6 +570,7 @@ export const WatchRecordsRequest: MessageFns<WatchRecordsRequest> = {
         : isSet(object.journal_id)
         ? globalThis.String(object.journal_id)
         : "",
+      newest: isSet(object.newest) ? globalThis.Number(object.newest) : 0,
     };
   },
 
@@ -574,6 +591,9 @@ export const WatchRecordsRequest: MessageFns<WatchRecordsRequest> = {
     if (message.journalId !== "") {
       obj.journalId = message.journalId;
     }
+    if (message.newest !== 0) {
+      obj.newest = Math.round(message.newest);
+    }
     return obj;
   },
 
@@ -589,6 +609,7 @@ export const WatchRecordsRequest: MessageFns<WatchRecordsRequest> = {
     message.vmIds = object.vmIds?.map((e) => e) || [];
     message.kinds = object.kinds?.map((e) => e) || [];
     message.journalId = object.journalId ?? "";
+    message.newest = object.newest ?? 0;
     return message;
   },
 };
