@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import net from 'node:net';
@@ -19,14 +19,16 @@ const STOP_GRACE_MS = 2_000;
 /** sun_path holds 108 bytes with the closing NUL. */
 const MAX_SOCKET_PATH = 107;
 
+export interface GuestSockets {
+  readonly qmp: readonly string[];
+  /** Listens already; the guest connects to it last. */
+  readonly serial: string;
+}
+
 export interface GuestProgram {
   readonly kind: Guest['kind'];
-  readonly command: string;
-  /** All arguments, given the sockets; the serial socket listens already and is connected to last. */
-  readonly args: (sockets: {
-    readonly qmp: readonly string[];
-    readonly serial: string;
-  }) => readonly string[];
+  /** Its stderr is a pipe. */
+  readonly spawn: (sockets: GuestSockets) => ChildProcess;
 }
 
 const socketPath = (dir: string, name: string): string => {
@@ -57,9 +59,7 @@ export const startGuestProcess = async (
   const server = net.createServer();
   server.listen(serialPath);
   await once(server, 'listening');
-  const child = spawn(program.command, program.args({ qmp, serial: serialPath }), {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const child = program.spawn({ qmp, serial: serialPath });
   let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr = tail(stderr + text);
