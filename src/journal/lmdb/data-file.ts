@@ -13,6 +13,8 @@ const META_END = PAGE_HEADER + 136;
 /** Pages at the end that were freed in the transaction that made them are never written: it may be this short. */
 const MISSING_PAGES_MAX = 1024;
 
+export const LOCK_FILE = 'lock.mdb';
+
 export type DataFileState = 'absent' | 'present';
 
 /**
@@ -42,20 +44,31 @@ export function checkDataFile(dir: string, extend: boolean): DataFileState {
   }
 }
 
+export interface DataFileHeader {
+  readonly pageSize: number;
+  readonly lastPage: number;
+}
+
+/** Of the newer of both headers; null: it is no LMDB file. */
+export function readHeader(file: number): DataFileHeader | null {
+  const first = readMeta(file, 0);
+  const second = first && readMeta(file, first.pageSize);
+  if (!first || !second) return null;
+  return { pageSize: first.pageSize, lastPage: Math.max(first.lastPage, second.lastPage) };
+}
+
 function wantedSize(dir: string, file: number): number {
   const { size } = fstatSync(file);
-  const first = readMeta(file, 0);
-  if (!first) throw corrupt(dir, `${DATA_FILE} is no LMDB file`);
-  const second = readMeta(file, first.pageSize);
-  if (!second) throw corrupt(dir, `${DATA_FILE} has lost its second header`);
-  const wanted = (Math.max(first.lastPage, second.lastPage) + 1) * first.pageSize;
-  if (wanted - size > MISSING_PAGES_MAX * first.pageSize) {
+  const header = readHeader(file);
+  if (!header) throw corrupt(dir, `${DATA_FILE} is no LMDB file, or lost a header`);
+  const wanted = (header.lastPage + 1) * header.pageSize;
+  if (wanted - size > MISSING_PAGES_MAX * header.pageSize) {
     throw corrupt(dir, `${DATA_FILE} has ${size} bytes of ${wanted}`);
   }
   return wanted;
 }
 
-function readMeta(file: number, at: number): { pageSize: number; lastPage: number } | null {
+function readMeta(file: number, at: number): DataFileHeader | null {
   const page = new DataView(new ArrayBuffer(META_END));
   if (readSync(file, page, 0, META_END, at) < META_END) return null;
   // LMDB writes in the machine's own order; all machines with KVM that run Node are little-endian.

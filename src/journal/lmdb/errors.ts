@@ -25,11 +25,9 @@ export function toFault(error: unknown, { dir, freeBytes }: ErrorContext): Fault
   const code = codeOf(error);
   const text = error instanceof Error ? error.message : String(error);
   const full = code === EIO && freeBytes !== null && freeBytes < FULL_BELOW_BYTES;
-  if (full || code === ENOSPC || code === EDQUOT || code === MAP_FULL) {
-    return new Fault('RESOURCE_EXHAUSTED', 'JOURNAL_FULL', `No space for the journal ${dir}.`, {
-      retryAfterMs: 10_000,
-      cause: error,
-    });
+  const texts = code === 'ENOSPC' || code === 'EDQUOT';
+  if (full || texts || code === ENOSPC || code === EDQUOT || code === MAP_FULL) {
+    return noSpace(dir, error);
   }
   if (typeof code === 'number' && DAMAGE.has(code)) return corrupt(dir, text, error);
   const hint = code === PANIC ? '; a restart opens it anew' : '';
@@ -37,6 +35,12 @@ export function toFault(error: unknown, { dir, freeBytes }: ErrorContext): Fault
     cause: error,
   });
 }
+
+export const noSpace = (dir: string, cause?: unknown): Fault =>
+  new Fault('RESOURCE_EXHAUSTED', 'JOURNAL_FULL', `There is no space for the journal ${dir}.`, {
+    retryAfterMs: 10_000,
+    cause,
+  });
 
 export const corrupt = (dir: string, what: string, cause?: unknown): Fault =>
   new Fault(

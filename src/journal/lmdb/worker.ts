@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import process from 'node:process';
 import {
   type MessagePort,
@@ -7,11 +9,12 @@ import {
 } from 'node:worker_threads';
 import { type PackedCommit, unpackBatch } from './batch.js';
 import { claim } from './claim.js';
-import { checkDataFile } from './data-file.js';
-import { toFault } from './errors.js';
+import { checkDataFile, type DataFileState, LOCK_FILE } from './data-file.js';
+import { noSpace, toFault } from './errors.js';
 import { checkFormat } from './format.js';
+import { Headroom, pagesForCommit, SMALL_PAGES } from './headroom.js';
 import { type FromWriter, type ToWriter, toPlain, type WriterData } from './protocol.js';
-import { getMeta, openStore, type Store } from './store.js';
+import { freeBytes, getMeta, openStore, type Store } from './store.js';
 import { Writer } from './writer.js';
 
 /**
@@ -20,13 +23,16 @@ import { Writer } from './writer.js';
  */
 
 /** One transaction takes no more than this at once, so that its latency and memory have a bound. */
+const GROUP_PAGES = 4096;
 const GROUP_BYTES = 8 * 1024 * 1024;
+const FOUNDING_BYTES = 1024 * 1024;
 /** Under steady load the space of dropped records is freed in a bite after every so many transactions. */
 const BITE_EVERY = 8;
 
 class WriterThread {
   readonly #port: MessagePort;
   readonly #data: WriterData;
+  #headroom: Headroom | null = null;
   #store: Store | null = null;
   #writer: Writer | null = null;
   #epoch = 0;
@@ -42,7 +48,10 @@ class WriterThread {
   start(): void {
     this.#orUnusable(() => {
       const { dir } = this.#data;
-      checkDataFile(dir, true);
+      const state = checkDataFile(dir, true);
+      checkSpace(dir, state);
+      const headroom = state === 'present' ? new Headroom(dir) : null;
+      if (headroom && !headroom.ensure(SMALL_PAGES)) throw noSpace(dir);
       this.#store = openStore({
         dir,
         readOnly: false,
@@ -51,6 +60,7 @@ class WriterThread {
           if (format !== undefined) checkFormat(dir, format);
         },
       });
+      this.#headroom = headroom ?? new Headroom(dir);
       this.#claim(null);
     });
     this.#port.on('message', (message: ToWriter) => this.#take(message));
@@ -74,7 +84,11 @@ class WriterThread {
         }
         next = this.#receive();
       }
-      if (group.length > 0) this.#commit(group);
+      for (let from = 0; from < group.length; ) {
+        const to = endOfTransaction(group, from);
+        if (!this.#commit(group.slice(from, to))) break;
+        from = to;
+      }
     }
   }
 
@@ -101,29 +115,32 @@ class WriterThread {
 
   #claim(over: string | null): void {
     const store = this.#store;
-    if (!store) return;
+    const headroom = this.#headroom;
+    if (!store || !headroom) return;
+    if (!headroom.ensure(SMALL_PAGES)) throw noSpace(this.#data.dir);
     const claimed = claim(store, this.#data, process.pid, over);
     if (claimed.kind === 'owned') {
       this.#send(claimed);
       return;
     }
     const { id, oldest, newest } = claimed;
-    this.#writer = new Writer(store, this.#data, oldest, newest);
+    this.#writer = new Writer(store, this.#data, headroom, claimed);
     this.#send({ kind: 'ready', id, oldest, newest, replaced: over });
     this.#workWhenIdle();
   }
 
-  #commit(group: readonly PackedCommit[]): void {
+  /** False when one failed: what is behind it is of the epoch before. */
+  #commit(group: readonly PackedCommit[]): boolean {
     const writer = this.#writer;
-    if (!writer) return;
+    if (!writer) return false;
     writer.checkKilled();
     const { count, fault, belowReserve } = writer.apply(group);
     if (fault) this.#epoch += 1;
     this.#send({ kind: 'settled', count, fault: fault && toPlain(fault), belowReserve });
     this.#transactions += 1;
-    if (!writer.hasDropped) return;
-    if (this.#transactions % BITE_EVERY === 0) this.#bite(writer);
-    else this.#workWhenIdle();
+    if (writer.hasDropped && this.#transactions % BITE_EVERY === 0) this.#bite(writer);
+    else if (writer.hasDropped || writer.needsTopUp) this.#workWhenIdle();
+    return !fault;
   }
 
   #workWhenIdle(): void {
@@ -136,6 +153,7 @@ class WriterThread {
   /** True when there is more to do. A bite that fails is tried again with the next commit or sweep. */
   #bite(writer: Writer): boolean {
     try {
+      if (writer.needsTopUp) writer.topUp();
       if (writer.hasDropped) {
         const through = writer.freeDropped();
         if (!writer.hasDropped) this.#send({ kind: 'dropped', through });
@@ -159,6 +177,27 @@ class WriterThread {
   #send(message: FromWriter): void {
     this.#port.postMessage(message);
   }
+}
+
+function endOfTransaction(group: readonly PackedCommit[], from: number): number {
+  let pages = 0;
+  let to = from;
+  for (const commit of group.slice(from)) {
+    pages += pagesForCommit(commit);
+    if (pages > GROUP_PAGES && to > from) break;
+    to += 1;
+  }
+  return to;
+}
+
+/**
+ * LMDB founds its files itself, and maps its lock file for writing: on a full disk that ends the process.
+ * So both have to be there, or space for them.
+ */
+function checkSpace(dir: string, data: DataFileState): void {
+  const lock = statSync(join(dir, LOCK_FILE), { throwIfNoEntry: false });
+  const founded = data === 'present' && lock !== undefined && lock.size > 0;
+  if (!founded && freeBytes(dir) < FOUNDING_BYTES) throw noSpace(dir);
 }
 
 if (parentPort) new WriterThread(parentPort, workerData as WriterData).start();

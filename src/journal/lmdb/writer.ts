@@ -3,7 +3,9 @@ import type { Fault } from '../../lib/fault.js';
 import type { Sequence } from '../journal.js';
 import { belowReserve } from '../journal-fault.js';
 import type { PackedCommit } from './batch.js';
-import { toFault } from './errors.js';
+import type { Bounds } from './claim.js';
+import { noSpace, toFault } from './errors.js';
+import { type Headroom, pagesFor, pagesForBite, SMALL_PAGES } from './headroom.js';
 import { expiryKey, historyKey, readExpiryKey, readSequenceKey, sequenceKey } from './keys.js';
 import { FAULT_AT, FAULT_KILL, type WriterData } from './protocol.js';
 import { freeBytes, type Store } from './store.js';
@@ -27,14 +29,16 @@ const APPEND = { append: true };
 export class Writer {
   readonly #store: Store;
   readonly #data: WriterData;
+  readonly #headroom: Headroom;
   #newest: Sequence;
   #oldest: Sequence;
   /** Records below it are gone from the database too. */
   #clean: Sequence;
 
-  constructor(store: Store, data: WriterData, oldest: Sequence, newest: Sequence) {
+  constructor(store: Store, data: WriterData, headroom: Headroom, { oldest, newest }: Bounds) {
     this.#store = store;
     this.#data = data;
+    this.#headroom = headroom;
     this.#oldest = oldest;
     this.#newest = newest;
     const [first] = store.records.getKeys({ limit: 1 });
@@ -67,6 +71,7 @@ export class Writer {
 
   #transact(commits: readonly PackedCommit[]): Fault | null {
     const { env } = this.#store;
+    if (!this.#headroom.ensure(pagesFor(commits))) return noSpace(this.#data.dir);
     let newest = this.#newest;
     let oldest = this.#oldest;
     try {
@@ -118,6 +123,7 @@ export class Writer {
   freeDropped(): Sequence {
     const { env, records, history } = this.#store;
     if (this.#clean === this.#oldest) return this.#oldest - 1;
+    if (!this.#headroom.ensure(pagesForBite(BITE))) throw noSpace(this.#data.dir);
     let clean = this.#clean;
     env.transactionSync(() => {
       const range = { end: sequenceKey(this.#oldest), limit: BITE };
@@ -145,6 +151,7 @@ export class Writer {
       ...expiry.getKeys({ end: expiryKey(nowMs, NOTHING.subarray(1)), limit: BITE }),
     ];
     if (due().length === 0) return false;
+    if (!this.#headroom.ensure(pagesForBite(BITE))) throw noSpace(this.#data.dir);
     return env.transactionSync(() => {
       const bite = due();
       for (const key of bite) {
@@ -158,12 +165,23 @@ export class Writer {
     });
   }
 
+  get needsTopUp(): boolean {
+    return this.#headroom.isLow;
+  }
+
+  /** Not at the cost of the reserve. */
+  topUp(): void {
+    if (freeBytes(this.#data.dir) > this.#data.reserveBytes) this.#headroom.topUp();
+  }
+
   close(): void {
     try {
-      this.#store.meta.removeSync('owner');
-    } catch {
       // On a full disk the row stays; its socket goes, and that is what counts.
+      if (this.#headroom.ensure(SMALL_PAGES)) this.#store.meta.removeSync('owner');
+    } catch {
+      // The same.
     }
+    this.#headroom.close();
     void this.#store.env.close();
   }
 
