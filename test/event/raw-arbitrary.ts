@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import type { ByteOrder } from '../../src/event/arch.js';
+import { type ArchFamily, type ByteOrder, findArch } from '../../src/event/arch.js';
+import { KERNEL_EVENTS } from '../../src/event/kernel-events.js';
 import type { RawContext, RawEvent } from '../../src/event/raw-event.js';
 
 /** Runs of each property; VMWARDEN_FUZZ_RUNS=1000000 for the long way. */
@@ -119,4 +120,42 @@ export const rawFields: fc.Arbitrary<RawEvent> = fc
     flags,
   }));
 
-export const anyRaw = fc.oneof(rawBytes, rawFields, anyBytes);
+const familyOf = (arch: string): ArchFamily => findArch(arch)?.family ?? 'other';
+
+/** Records that a kernel could have written: a type of its architecture, as many words as it counts. */
+export const plausible: fc.Arbitrary<RawEvent> = fc
+  .tuple(
+    fc.constantFrom(
+      ...(['arm64', 'riscv64', 'x86_64'] as const).flatMap((arch) =>
+        KERNEL_EVENTS.filter(({ emittedBy }) => emittedBy[familyOf(arch)] !== undefined).map(
+          ({ number }) => [arch, number] as const,
+        ),
+      ),
+    ),
+    fc.oneof(
+      fc.array(word, { minLength: 1, maxLength: 1 }),
+      fc.array(word, { maxLength: 16 }),
+      fc.array(word, { minLength: 16, maxLength: 16 }),
+      word.map((first) => [BigInt.asUintN(24, first << 12n) | 0x100n]),
+    ),
+    byteOrder,
+    fc.boolean(),
+  )
+  .map(([[arch, type], words, order, asFields]) => {
+    const shared: RawContext = { arch, abi: '', capability: 'present', capabilityNumber: 215 };
+    return asFields
+      ? { ...shared, form: 'fields', type, ndata: words.length, data: words, flags: null }
+      : {
+          ...shared,
+          form: 'bytes',
+          byteOrder: order,
+          record: packed(type, words.length, words, order),
+        };
+  });
+
+export const anyRaw = fc.oneof(
+  { weight: 2, arbitrary: plausible },
+  { weight: 1, arbitrary: rawBytes },
+  { weight: 1, arbitrary: rawFields },
+  { weight: 1, arbitrary: anyBytes },
+);

@@ -92,10 +92,10 @@ describe('what this version does not know', () => {
   });
 
   test.each([
-    { $case: 'psci', value: { call: 'SYSTEM_NAP', hibernate: false, unknownBits: 0n } },
-    { $case: 'sbiReset', value: { reason: 'BORED', value: 2n } },
-    { $case: 'unknown', value: { rawType: 9, dialect: 'KVM_NEXT_2032' } },
-  ] as const)('is refused in the detail: $case', (detail) => {
+    ['psci', { $case: 'psci', value: { call: 'SYSTEM_NAP', hibernate: false, unknownBits: 0n } }],
+    ['sbiReset', { $case: 'sbiReset', value: { reason: 'BORED', value: 2n } }],
+    ['unknown', { $case: 'unknown', value: { rawType: 9, dialect: 'KVM_NEXT_2032' } }],
+  ] as const)('is refused in the detail: %s', (_, detail) => {
     expect(systemEventFromProto({ ...message, detail }).ok).toBe(false);
   });
 });
