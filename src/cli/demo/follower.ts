@@ -16,9 +16,11 @@ export class Follower {
     this.#stream = client.watchRecords({
       afterSequence: 0n,
       untilNewest: false,
+      newest: 0,
       vmIds: [],
       kinds: [],
       journalId: '',
+      newest: 0,
     });
     this.#stream.on('data', (batch: WatchRecordsResponse) => {
       for (const { record } of batch.records) if (record !== undefined) this.records.push(record);
