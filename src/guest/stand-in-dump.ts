@@ -61,8 +61,8 @@ export class StandInDump {
     let error: string | undefined;
     try {
       const chunk = Buffer.alloc(CHUNK);
-      // The signature that a reader of the format looks for: makedumpfile's header, or ELF's.
-      chunk.write(format === 'kdump-zlib' ? 'KDUMP   ' : '\x7fELF', 'latin1');
+      // The signature that a reader of the format looks for: makedumpfile's flattened header, or ELF's.
+      chunk.write(format === 'kdump-zlib' ? 'makedumpfile' : '\x7fELF', 'latin1');
       for (let written = 0; written < CHUNKS; written += 1) {
         await file.write(chunk);
         this.progress.completed += CHUNK;

@@ -63,14 +63,20 @@ export class StandInMonitor {
   /** Commands are carried out one after the other, in the order in which they came. */
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(path: string, commands: Readonly<Record<string, Handler>>) {
+  constructor(commands: Readonly<Record<string, Handler>>) {
     this.#commands = commands;
     this.#server = net.createServer((socket) => {
       socket.on('error', () => socket.destroy());
       this.#queue.push(socket);
       this.#serveNext();
     });
-    this.#server.listen(path);
+  }
+
+  listen(path: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(path, resolve);
+    });
   }
 
   emit(event: string, data?: Message): void {

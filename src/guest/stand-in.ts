@@ -13,11 +13,12 @@ const EXIT_GRACE_MS = 200;
 const options = (argv: readonly string[]): Map<string, string[]> => {
   const found = new Map<string, string[]>();
   const flags = new Set(['-S', '-no-shutdown', '-no-reboot']);
-  for (let index = 0; index < argv.length; index += 1) {
-    const name = argv[index] ?? '';
+  const rest = [...argv];
+  while (rest.length > 0) {
+    const name = rest.shift() ?? '';
     const values = found.get(name) ?? [];
     found.set(name, values);
-    if (!flags.has(name)) values.push(argv[(index += 1)] ?? '');
+    if (!flags.has(name)) values.push(rest.shift() ?? '');
   }
   return found;
 };
@@ -25,7 +26,6 @@ const options = (argv: readonly string[]): Map<string, string[]> => {
 const main = async (): Promise<void> => {
   const given = options(process.argv.slice(2));
   const paths = given.get('--qmp') ?? [];
-  const serial = net.connect(given.get('--serial')?.[0] ?? '');
 
   let exiting = false;
   const exit = (code: number): void => {
@@ -42,7 +42,7 @@ const main = async (): Promise<void> => {
   const emit = (event: string, data?: Record<string, unknown>): void => {
     for (const monitor of monitors) monitor.emit(event, data);
   };
-  const machine = new StandInMachine({ emit, exit, write: (text) => serial.write(text) });
+  const machine = new StandInMachine({ emit, exit, write: (text) => serial.write(text, 'latin1') });
   if (given.has('-no-shutdown')) machine.actions.shutdown = 'pause';
   if (given.has('-no-reboot')) machine.actions.reboot = 'shutdown';
   for (const pair of (given.get('-action') ?? []).flatMap((value) => value.split(','))) {
@@ -50,7 +50,10 @@ const main = async (): Promise<void> => {
     if (key in machine.actions) machine.actions[key as keyof Actions] = value;
   }
   const commands = monitorCommands(machine, new StandInDump(machine, emit), process.pid);
-  const monitors = paths.map((path) => new StandInMonitor(path, commands));
+  const monitors = paths.map(() => new StandInMonitor(commands));
+  await Promise.all(monitors.map((monitor, index) => monitor.listen(paths[index] ?? '')));
+  // Last, as QEMU does: who holds the other end knows then that the monitors listen.
+  const serial = net.connect(given.get('--serial')?.[0] ?? '');
 
   const byByte = new Map(
     Object.entries(GUEST_COMMANDS).map(([name, byte]) => [byte as string, name as GuestCommand]),

@@ -1,30 +1,18 @@
-import { accessSync, constants } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { ReleaseConfig, VmConfig } from '../../src/config/config.js';
 import type { EventReport } from '../../src/event/report.js';
+import type { Guest } from '../../src/guest/guest.js';
+import { type QemuGuestOptions, startQemuGuest } from '../../src/guest/qemu-guest.js';
+import { startStandInGuest } from '../../src/guest/stand-in-guest.js';
 import type { Clock } from '../../src/lib/clock.js';
 import type { Act, Driver, LastSeen, Sighting, TakeOver } from '../../src/vmm/driver.js';
 import { createQemuDriver } from '../../src/vmm/qemu/driver.js';
 import type { Tuning } from '../../src/vmm/qemu/tuning.js';
-
-/** Path of a program on PATH, or null. */
-export const findProgram = (name: string): string | null => {
-  for (const dir of (process.env['PATH'] ?? '').split(':')) {
-    const file = path.join(dir, name);
-    try {
-      accessSync(file, constants.X_OK);
-      return file;
-    } catch {
-      // Not in this one.
-    }
-  }
-  return null;
-};
-
-export const QEMU = findProgram('qemu-system-x86_64');
+import { partPath } from './parts.js';
+import { connectQmpClient, type QmpClient } from './qmp-client.js';
 
 /** A private directory, gone when the test is over. */
 export const tempDir = async (): Promise<string> => {
@@ -52,6 +40,37 @@ export const vmConfig = (socket: string, release: Partial<ReleaseConfig> = {}): 
   takeOver: false,
   release: { ...RELEASE, ...release },
 });
+
+/** Starts a guest and waits for its first boot; with `-S` it has none. */
+export const startQemu = async (
+  args: readonly string[] = [],
+  options: Partial<QemuGuestOptions> = {},
+): Promise<Guest> => {
+  const dir = options.dir ?? (await tempDir());
+  const qemu = partPath('qemu-system-x86_64');
+  return started(await startQemuGuest({ monitors: 2, ...options, dir, qemu, args }), args);
+};
+
+export const startStandIn = async (args: readonly string[] = []): Promise<Guest> => {
+  const program = new URL('../../dist/stand-in.js', import.meta.url);
+  return started(
+    await startStandInGuest({ dir: await tempDir(), program, args, monitors: 2 }),
+    args,
+  );
+};
+
+const started = async (guest: Guest, args: readonly string[]): Promise<Guest> => {
+  onTestFinished(guest.stop);
+  if (!args.includes('-S') && !args.includes('-incoming')) await guest.booted(1);
+  return guest;
+};
+
+/** The other monitor of a guest, as an operator or libvirt would hold it. */
+export const otherMonitor = async (guest: Guest): Promise<QmpClient> => {
+  const client = await connectQmpClient(guest.qmpSockets[1] ?? '');
+  onTestFinished(client.close);
+  return client;
+};
 
 export interface Watcher {
   readonly driver: Driver;
@@ -144,10 +163,10 @@ export const watchWith = (driver: Driver, options: WatchOptions = {}): Watcher =
     }),
     stop: async () => {
       stop.abort();
-      await started;
+      await watching;
     },
   };
-  const started = driver.start({
+  const watching = driver.start({
     signal: stop.signal,
     onSighting: (sighting) => {
       sightings.push(sighting);

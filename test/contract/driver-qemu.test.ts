@@ -1,0 +1,7 @@
+import { describePart } from '../support/parts.js';
+import { startQemu } from '../support/qemu-rig.js';
+import { driverContract } from './driver.js';
+
+describePart('qemu-system-x86_64', 'the driver contract, on a real QEMU', () => {
+  driverContract(startQemu);
+});

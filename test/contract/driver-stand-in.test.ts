@@ -1,0 +1,7 @@
+import { describe } from 'vitest';
+import { startStandIn } from '../support/qemu-rig.js';
+import { driverContract } from './driver.js';
+
+describe('the driver contract, on the guest that stands in for QEMU', () => {
+  driverContract(startStandIn);
+});
