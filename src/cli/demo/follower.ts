@@ -20,7 +20,6 @@ export class Follower {
       vmIds: [],
       kinds: [],
       journalId: '',
-      newest: 0,
     });
     this.#stream.on('data', (batch: WatchRecordsResponse) => {
       for (const { record } of batch.records) if (record !== undefined) this.records.push(record);
