@@ -1,0 +1,99 @@
+import { type Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { BadRequest, ErrorInfo } from '../gen/google/rpc/error_details.js';
+import { Status } from '../gen/google/rpc/status.js';
+import { Fault, type FaultCode, type Violation } from '../lib/fault.js';
+
+type ClientClass<T extends Client> = new (
+  address: string,
+  channelCredentials: ReturnType<typeof credentials.createInsecure>,
+) => T;
+
+/** Gives a client of the service to `use`, and closes it after. Rejects with Faults. */
+export const withClient = async <T extends Client, Result>(
+  Service: ClientClass<T>,
+  socket: string,
+  use: (client: T) => Promise<Result>,
+): Promise<Result> => {
+  const client = new Service(`unix:${socket}`, credentials.createInsecure());
+  try {
+    return await use(client);
+  } finally {
+    client.close();
+  }
+};
+
+type Callback<Response> = (error: ServiceError | null, response: Response) => void;
+
+/** A unary call as a promise. Rejects with a Fault. */
+export const call = <Response>(
+  start: (callback: Callback<Response>) => unknown,
+): Promise<Response> =>
+  new Promise((resolve, reject) => {
+    start((error, response) => (error === null ? resolve(response) : reject(faultOf(error))));
+  });
+
+/** Commands don't wait longer for an answer; what they asked for may still happen. */
+export const deadline = (ms = 30_000): { readonly deadline: number } => ({
+  deadline: Date.now() + ms,
+});
+
+/** The Fault that the server made a status of; of any other error one with reason GRPC_<STATUS>. */
+export const faultOf = (error: unknown): Fault => {
+  if (!isServiceError(error)) {
+    const message = error instanceof Error ? error.message : String(error);
+    return new Fault('INTERNAL', 'CLIENT_FAILED', message, { cause: error });
+  }
+  const word = status[error.code] ?? 'UNKNOWN';
+  const { info, violations } = detailsOf(error);
+  return new Fault(codeOf(word), info?.reason ?? `GRPC_${word}`, error.details, {
+    violations,
+    metadata: info?.metadata ?? {},
+    cause: error,
+  });
+};
+
+const isServiceError = (error: unknown): error is ServiceError =>
+  error instanceof Error && 'code' in error && 'metadata' in error && 'details' in error;
+
+const CODES: readonly FaultCode[] = [
+  'INVALID_ARGUMENT',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'FAILED_PRECONDITION',
+  'OUT_OF_RANGE',
+  'RESOURCE_EXHAUSTED',
+  'ABORTED',
+  'UNAVAILABLE',
+  'DEADLINE_EXCEEDED',
+  'CANCELLED',
+  'UNIMPLEMENTED',
+];
+
+const codeOf = (word: string): FaultCode => CODES.find((code) => code === word) ?? 'INTERNAL';
+
+const detailsOf = (
+  error: ServiceError,
+): { readonly info: ErrorInfo | null; readonly violations: readonly Violation[] } => {
+  const [bytes] = error.metadata.get('grpc-status-details-bin');
+  if (!Buffer.isBuffer(bytes)) return { info: null, violations: [] };
+  try {
+    const { details } = Status.decode(bytes);
+    const find = (type: string) =>
+      details.find(({ typeUrl }) => typeUrl === `type.googleapis.com/google.rpc.${type}`)?.value;
+    const info = find('ErrorInfo');
+    const badRequest = find('BadRequest');
+    return {
+      info: info === undefined ? null : ErrorInfo.decode(info),
+      violations:
+        badRequest === undefined
+          ? []
+          : BadRequest.decode(badRequest).fieldViolations.map(({ field, description }) => ({
+              field,
+              expected: description,
+            })),
+    };
+  } catch {
+    // Another server than ours answers there; its message still tells.
+    return { info: null, violations: [] };
+  }
+};

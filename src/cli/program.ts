@@ -1,0 +1,116 @@
+import { Command, CommanderError } from 'commander';
+import packageJson from '../../package.json' with { type: 'json' };
+import { isFault } from '../lib/fault.js';
+import { describeFault } from './describe-fault.js';
+import { FAILED, GOOD, type Io, WRONG_USE } from './io.js';
+
+interface CommandModule {
+  readonly name: string;
+  /** As the module itself says it, so that `--help` needs not load them all. */
+  readonly description: string;
+  readonly load: () => Promise<(program: Command) => void>;
+}
+
+export const COMMANDS: readonly CommandModule[] = [
+  {
+    name: 'serve',
+    description: 'watch the VMs, decide by the policy, act, and keep the journal',
+    load: async () => (await import('./serve.js')).addServeCommand,
+  },
+  {
+    name: 'demo',
+    description: 'show the whole of it at work on two guests of its own, in a few seconds',
+    load: async () => (await import('./demo/demo.js')).addDemoCommand,
+  },
+  {
+    name: 'events',
+    description: 'list what was seen, decided and done',
+    load: async () => (await import('./events.js')).addEventsCommand,
+  },
+  {
+    name: 'vms',
+    description: 'list the VMs of this host, and how they are',
+    load: async () => (await import('./vms.js')).addVmsCommand,
+  },
+  {
+    name: 'release',
+    description: 'end a hold: act on this VM again from its next event on',
+    load: async () => (await import('./release.js')).addReleaseCommand,
+  },
+  {
+    name: 'report',
+    description: 'report raw events to a running vmwarden',
+    load: async () => (await import('./report.js')).addReportCommand,
+  },
+  {
+    name: 'decode',
+    description: 'explain a raw event, or decode JSON lines from stdin',
+    load: async () => (await import('./decode.js')).addDecodeCommand,
+  },
+  {
+    name: 'policy',
+    description: 'write and check the policy file',
+    load: async () => (await import('./policy.js')).addPolicyCommand,
+  },
+  {
+    name: 'journal',
+    description: 'look into the journal',
+    load: async () => (await import('./journal.js')).addJournalCommand,
+  },
+  {
+    name: 'config',
+    description: 'check the configuration',
+    load: async () => (await import('./config-check.js')).addConfigCommand,
+  },
+  {
+    name: 'healthcheck',
+    description: 'ask a running vmwarden whether it serves',
+    load: async () => (await import('./healthcheck.js')).addHealthcheckCommand,
+  },
+];
+
+/** Runs one command. Resolves with its exit code: 0 good, 1 failed, 2 wrong use. */
+export const runCli = async (args: readonly string[], io: Io): Promise<number> => {
+  // A reader that has seen enough (`| head`) is no failure.
+  for (const output of [io.stdout, io.stderr]) {
+    output.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(GOOD);
+      throw error;
+    });
+  }
+  try {
+    const program = await createProgram(args, io);
+    await program.parseAsync(args, { from: 'user' });
+    return Number(process.exitCode ?? GOOD);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      return error.code === 'commander.help' || error.exitCode !== 0 ? WRONG_USE : GOOD;
+    }
+    io.stderr.write(`vmwarden: ${isFault(error) ? describeFault(error) : stackOf(error)}\n`);
+    return FAILED;
+  }
+};
+
+/** Only the command that was chosen is loaded; the others are there by name, for `--help`. */
+export const createProgram = async (args: readonly string[], io: Io): Promise<Command> => {
+  const program = new Command('vmwarden')
+    .description(
+      'Decides what happens when a guest dies, does it, proves it, and keeps the record.',
+    )
+    .version(packageJson.version, '-V, --version')
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+    })
+    .showHelpAfterError('(--help tells more)')
+    .exitOverride();
+  const chosen = args[0] === 'help' ? args[1] : args[0];
+  for (const { name, description, load } of COMMANDS) {
+    if (name === chosen) (await load())(program);
+    else program.command(name).description(description);
+  }
+  return program;
+};
+
+const stackOf = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);
