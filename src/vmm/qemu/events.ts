@@ -83,6 +83,8 @@ export const interpret = (view: View, event: QmpEvent): Step => {
         'running',
       );
     case 'STOP':
+      // A migration that stops its guest is about to end: don't wait for the next look.
+      if (view.state === 'migrating') return step({ stoppedAtMs: event.atMs }, true);
       if (view.dumping || view.state !== 'running') return step({ stoppedAtMs: event.atMs });
       return step({ state: 'paused', raw: 'paused', stoppedAtMs: event.atMs }, true);
     case 'RESUME':
