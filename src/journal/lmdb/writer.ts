@@ -165,8 +165,9 @@ export class Writer {
     });
   }
 
-  get needsTopUp(): boolean {
-    return this.#headroom.isLow;
+  /** True when `topUp` is due. */
+  get mayLackSpace(): boolean {
+    return this.#headroom.mayBeLow;
   }
 
   /** Not at the cost of the reserve. */
