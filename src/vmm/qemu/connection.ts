@@ -9,6 +9,7 @@ import {
   hungFault,
   lineFault,
   notQmpFault,
+  pathFault,
   type QmpError,
   socketFault,
   stoppedFault,
@@ -63,8 +64,9 @@ export interface ConnectOptions {
 /** Connects and reads the greeting. Rejects with a Fault. */
 export const connectQmp = (options: ConnectOptions): Promise<QmpConnection> =>
   new Promise((resolve, reject) => {
-    if (options.signal.aborted) {
-      reject(stoppedFault());
+    const unable = options.signal.aborted ? stoppedFault() : pathFault(options.socket);
+    if (unable !== null) {
+      reject(unable);
       return;
     }
     const monitor = new Monitor(options, () => resolve(monitor));
