@@ -1,4 +1,6 @@
+import { backoffMs } from '../lib/backoff.js';
 import { ageMs } from '../lib/clock.js';
+import { jitter } from '../lib/jitter.js';
 import { exceeded } from '../policy/budget.js';
 import type { Inspection, Outcome } from '../vmm/driver.js';
 import {
@@ -46,12 +48,19 @@ export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
   const after = provenBoot({ ...row, incident: { ...incident, ran } }, outcome, step?.verb);
 
   const retryable = outcome.kind === 'failed' && attempt <= (step?.retries ?? 0);
-  if (retryable) return noted({ row: retry(after, attempt, stamp), records: [] });
+  if (retryable) return noted({ row: retry(after, incident.id, attempt, stamp), records: [] });
 
   // What was called off is not a failure to go on from.
   if (good || (step?.onFailure === 'continue' && outcome.kind !== 'cancelled')) {
     const index = incident.index + 1;
-    if (index < incident.plan.length) return noted(begin(nextStep(after, index, stamp), stamp));
+    if (index < incident.plan.length) {
+      const next = nextStep(after, index, stamp);
+      return noted(
+        stamp.policy.mode === 'observe'
+          ? advance(next, { outcome: observes(), elapsedNs: 0n, path: '' }, stamp)
+          : begin(next, stamp),
+      );
+    }
   }
   const settled = ran ? after : refund(after, incident);
   return noted(close(settled, remarkOf(incident, outcome, good), stamp));
@@ -149,6 +158,8 @@ export const cancelled = (reason: string, message: string): Outcome => ({
   proof: [],
 });
 
+const observes = (): Outcome => cancelled('POLICY_OBSERVES', 'the policy only observes now');
+
 const exhaust = (row: VmRow, incident: Incident, outcome: Outcome, stamp: Stamp): Change => {
   const place = placeOf(row.id, incident, incident.step.attempt);
   return withRecord(outcomeRecord(stamp.now, place, outcome, 0n, ''))(
@@ -183,7 +194,7 @@ const nextStep = (row: VmRow, index: number, stamp: Stamp): VmRow =>
         },
       };
 
-const retry = (row: VmRow, attempt: number, stamp: Stamp): VmRow =>
+const retry = (row: VmRow, id: string, attempt: number, stamp: Stamp): VmRow =>
   row.incident === null
     ? row
     : {
@@ -193,7 +204,7 @@ const retry = (row: VmRow, attempt: number, stamp: Stamp): VmRow =>
           step: {
             kind: 'planned',
             since: stamp.now,
-            waitMs: Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** (attempt - 1)),
+            waitMs: backoffMs(attempt, RETRY_BASE_MS, RETRY_MAX_MS, () => jitter(id, attempt)),
             attempt: attempt + 1,
           },
         },

@@ -29,8 +29,8 @@ export interface VmRow {
   readonly incident: Incident | null;
   /** The latest answered event, for what other origins still have to say about it. */
   readonly answered: Answered | null;
-  /** An event of a later boot than the open incident's; decided when that closes. */
-  readonly pending: Facts | null;
+  /** Events of later boots than the open incident's, oldest first and bounded; decided when that closes. */
+  readonly pending: readonly Facts[];
   /** Budget attempts by budget name, oldest first. */
   readonly attempts: Readonly<Record<string, readonly Moment[]>>;
   readonly hold: { readonly at: Moment; readonly reason: string } | null;
@@ -110,7 +110,7 @@ export const newVmRow = (id: string, uid: string): VmRow => ({
   burst: null,
   incident: null,
   answered: null,
-  pending: null,
+  pending: [],
   attempts: {},
   hold: null,
   remark: '',

@@ -152,6 +152,40 @@ describe('one incident', () => {
     expect(made.engine.vms()[0]?.bootEpoch).toBe(3);
   });
 
+  it('keeps all that a later boot has to say until the incident closes', async () => {
+    let release: (outcome: Outcome) => void = () => undefined;
+    const made = await bench({ policy: UNHURRIED });
+    made.driver.answers.push(
+      new Promise((resolve) => {
+        release = resolve;
+      }),
+    );
+    made.driver.panic();
+    await made.until('dump under way', () => made.driver.calls.includes('dump'));
+    made.driver.tell('RESET', 'guest');
+    made.driver.panic();
+    made.driver.tell('VMM_ERROR', 'unknown');
+    made.driver.tell('SUSPEND', 'guest');
+    release({ kind: 'applied', proof: [], state: 'panicked' });
+    await made.until(
+      'the second answer',
+      async () =>
+        (await made.story()).filter((line) => line === 'decision crashed: dump, restart').length ===
+        2,
+    );
+    await made.until('all answers', async () =>
+      (await made.story()).includes('decision otherwise: '),
+    );
+    const events = (await made.story()).filter((line) => line.startsWith('event'));
+    expect(events.slice(0, 5)).toEqual([
+      'event CRASH decided',
+      'event RESET joined',
+      'event CRASH decided',
+      'event VMM_ERROR joined',
+      'event 5 decided',
+    ]);
+  });
+
   it('joins the RESETs of one boot and lets them inherit their initiator', async () => {
     const made = await bench();
     made.driver.tell('RESET', 'guest');
