@@ -43,7 +43,7 @@ describe('a journal whose process is killed', () => {
       const problems: string[] = [];
       await reader.verify({
         checkRecord: () => null,
-        onProblem: (problem) => problems.push(problem),
+        onProblem: (problem) => void problems.push(problem),
       });
       expect(problems).toEqual([]);
       await reader.close();

@@ -73,7 +73,6 @@ export class Headroom {
 }
 
 const CHUNK_PAGES = 256;
-/** 4 MiB. */
 const WANTED_PAGES = 1024;
 const LOW_PAGES = 256;
 const ZEROS = new Uint8Array(256 * 1024);
@@ -85,6 +84,8 @@ const BASE_PAGES = 96;
 /** A path of four to the leaf, and two splits. */
 const PUT_PAGES = 6;
 const PAGE = 4096;
+/** What topping up takes, at most. */
+export const TOP_UP_BYTES = (WANTED_PAGES + CHUNK_PAGES) * PAGE;
 
 /** More pages than these commits can dirty. */
 export function pagesFor(commits: readonly PackedCommit[]): number {

@@ -5,7 +5,7 @@ import { belowReserve } from '../journal-fault.js';
 import type { PackedCommit } from './batch.js';
 import type { Bounds } from './claim.js';
 import { noSpace, toFault } from './errors.js';
-import { type Headroom, pagesFor, pagesForBite, SMALL_PAGES } from './headroom.js';
+import { type Headroom, pagesFor, pagesForBite, SMALL_PAGES, TOP_UP_BYTES } from './headroom.js';
 import { expiryKey, historyKey, readExpiryKey, readSequenceKey, sequenceKey } from './keys.js';
 import { FAULT_AT, FAULT_KILL, type WriterData } from './protocol.js';
 import { freeBytes, type Store } from './store.js';
@@ -172,7 +172,8 @@ export class Writer {
 
   /** Not at the cost of the reserve. */
   topUp(): void {
-    if (freeBytes(this.#data.dir) > this.#data.reserveBytes) this.#headroom.topUp();
+    const { dir, reserveBytes } = this.#data;
+    if (freeBytes(dir) - TOP_UP_BYTES > reserveBytes) this.#headroom.topUp();
   }
 
   close(): void {
