@@ -87,9 +87,7 @@ class LmdbJournal implements Journal {
   readonly #listeners = new Set<(newest: Sequence) => void>();
   readonly #sweeping: NodeJS.Timeout;
   readonly #reading = new Set<Promise<unknown>>();
-  /** Trims that wait for their space; all up to `#freed` have it. */
-  #unfreed: { through: Sequence; resolve: () => void }[] = [];
-  #freed: Sequence = 0;
+  readonly #freed = new FreedWaits();
   #trimming: Promise<void> = Promise.resolve();
   #closed = false;
   #closing: Promise<void> | null = null;
@@ -194,8 +192,7 @@ class LmdbJournal implements Journal {
     const commit: Commit = { kind: 'outcome', records, rows: [] };
     checkCommit(commit);
     await this.#queue.append(commit, through).durable;
-    if (this.#freed >= through) return;
-    await new Promise<void>((resolve) => this.#unfreed.push({ through, resolve }));
+    await this.#freed.until(through);
   }
 
   #take(message: FromWriter): void {
@@ -211,7 +208,7 @@ class LmdbJournal implements Journal {
       }
       case 'dropped':
         this.#view.refresh();
-        this.#releaseFreed(message.through);
+        this.#freed.release(message.through);
         return;
       case 'closed':
         this.#writerClosed();
@@ -239,13 +236,6 @@ class LmdbJournal implements Journal {
     this.#parts.writer.worker.postMessage({ kind: 'sweep', nowMs: this.#now() });
   }
 
-  #releaseFreed(through: Sequence): void {
-    this.#freed = through;
-    const done = this.#unfreed.filter((wait) => wait.through <= through);
-    this.#unfreed = this.#unfreed.filter((wait) => wait.through > through);
-    for (const { resolve } of done) resolve();
-  }
-
   #die(why: string): void {
     this.#queue.kill(
       new Fault(
@@ -254,7 +244,7 @@ class LmdbJournal implements Journal {
         `The journal ${this.#dir} can't be written any more: ${why}. A restart opens it anew.`,
       ),
     );
-    this.#releaseFreed(Number.MAX_SAFE_INTEGER);
+    this.#freed.release(Number.MAX_SAFE_INTEGER);
     this.#writerClosed();
   }
 
