@@ -16,6 +16,7 @@ import type {
 import { belowReserveText, closed } from '../journal-fault.js';
 import { CommitQueue } from './commit-queue.js';
 import { toFault } from './errors.js';
+import { FreedWaits } from './freed-waits.js';
 import { listenAsOwner, type OwnerSocket } from './owner.js';
 import { type FromWriter, fromPlain } from './protocol.js';
 import { type StartedWriter, startWriter } from './start-writer.js';
