@@ -7,7 +7,7 @@ import type { Bounds } from './claim.js';
 import { noSpace, toFault } from './errors.js';
 import { type Headroom, pagesFor, pagesForBite, SMALL_PAGES, TOP_UP_BYTES } from './headroom.js';
 import { expiryKey, historyKey, readExpiryKey, readSequenceKey, sequenceKey } from './keys.js';
-import { FAULT_AT, FAULT_KILL, type WriterData } from './protocol.js';
+import { FAULT_AT, FAULT_COUNT, FAULT_KILL, type WriterData } from './protocol.js';
 import { freeBytes, type Store } from './store.js';
 import { readRecordValue, readRowValue } from './stored.js';
 
@@ -190,6 +190,8 @@ export class Writer {
   #injectFault(first: Sequence): void {
     const { faults } = this.#data;
     if (faults && Atomics.load(faults, FAULT_AT) === first) {
+      Atomics.add(faults, FAULT_COUNT, 1);
+      Atomics.notify(faults, FAULT_COUNT);
       throw new Error('told to fail');
     }
   }
