@@ -6,7 +6,7 @@ import { begin, placeOf } from './answer.js';
 import { type Core, messageOf } from './core.js';
 import { speaksOf } from './incident.js';
 import { progressRecord } from './records.js';
-import type { Incident, VmRow } from './vm-row.js';
+import { type Incident, isOfEarlierLife, type VmRow } from './vm-row.js';
 
 /** A verb that has not come back this long after its deadline is given up. */
 const OVERDUE_MS = 2_000;
@@ -99,7 +99,8 @@ export class Actuator {
   async #start(vm: string, incident: Incident): Promise<boolean> {
     if (incident.step.kind !== 'planned') return true;
     const core = this.#core;
-    const lapse = lapsed(incident, core.stamp());
+    const row = core.roster.row(vm);
+    const lapse = lapsed(row, incident, this.#ports.driverLife, core.stamp());
     if (lapse !== null) return await this.#settle(vm, lapse, 0n, '');
     const leftMs = incident.step.waitMs - ageMs(incident.step.since, core.clock.now());
     const reachable = core.roster.entry(vm).live.contact !== 'lost';
@@ -109,8 +110,7 @@ export class Actuator {
       return false;
     }
     const done = await core.persist(vm, (row) => begin(row, core.stamp()));
-    const row = this.#core.world.get(vm);
-    if (done && row !== undefined) this.own(row, false);
+    if (done) this.own(core.roster.row(vm), false);
     return done;
   }
 
@@ -167,7 +167,8 @@ export class Actuator {
       timeoutMs: step.timeoutMs,
       cause: {
         boots: facts.driverLife === this.#ports.driverLife && !resumed ? facts.boots : null,
-        resumed,
+        // Else a guest that runs would be taken for one that still has to be restarted.
+        resumed: resumed || isOfEarlierLife(facts, this.#ports.driverLife),
       },
       onProgress: throttled((progress) =>
         this.#core.note(vm, progressRecord(this.#core.clock.now(), place, progress, path)),

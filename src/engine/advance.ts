@@ -14,7 +14,7 @@ import {
   type Stamp,
 } from './answer.js';
 import { outcomeRecord, startedRecord } from './records.js';
-import type { Incident, VmRow } from './vm-row.js';
+import { type Incident, isOfEarlierLife, type VmRow } from './vm-row.js';
 
 /** Wait before the first retry of a failed step; doubles with each further one, at most 30 s. */
 const RETRY_BASE_MS = 500;
@@ -62,7 +62,7 @@ export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
       );
     }
   }
-  const settled = ran ? after : refund(after, incident);
+  const settled = ran || !isCharged(incident) ? after : refund(after, incident);
   return noted(close(settled, remarkOf(incident, outcome, good), stamp));
 };
 
@@ -92,6 +92,7 @@ export const resume = (row: VmRow, inspection: Inspection, stamp: Stamp): Resump
     ];
     return { kind: 'done', outcome: { kind: 'already', proof, state: inspection.state } };
   }
+  if (inspection.state === 'exited') return { kind: 'done', outcome: onNobody(verb) };
   const { detail } = incident.facts.event;
   if (inspection.state === 'running' && detail.kind === 'vmm' && detail.action === 'run') {
     // The VMM let this guest run on after its panic, so running doesn't show that it was restarted.
@@ -140,11 +141,29 @@ const again = (row: VmRow, incident: Incident, pays: boolean, stamp: Stamp): Cha
   };
 };
 
-/** A waiting step that has waited too long, or whose policy now only observes, is not run any more. */
-export const lapsed = (incident: Incident, stamp: Stamp): Outcome | null => {
+/** What became of a verb whose VMM process has ended: no driver needs to be asked. */
+const onNobody = (verb: string | undefined): Outcome =>
+  verb === 'powerOff'
+    ? { kind: 'already', proof: ['process gone'], state: 'exited' }
+    : { kind: 'failed', reason: 'VMM_GONE', message: 'the VMM process has ended', proof: [] };
+
+/**
+ * A waiting step that has waited too long, or whose policy now only observes, is not run any more; nor is one of an
+ * earlier life (this one is `driverLife`) whose guest has booted since, by whoever's hand.
+ */
+export const lapsed = (
+  { epoch }: Pick<VmRow, 'epoch'>,
+  incident: Incident,
+  driverLife: string,
+  stamp: Stamp,
+): Outcome | null => {
   const { policy, now } = stamp;
   if (policy.mode === 'observe')
     return cancelled('POLICY_OBSERVES', 'the policy only observes now');
+  const { facts } = incident;
+  if (isOfEarlierLife(facts, driverLife) && epoch > facts.epoch) {
+    return cancelled('BOOTED_SINCE', `boot epoch ${epoch} after ${facts.epoch}`);
+  }
   const waited = ageMs(incident.openedAt, now);
   return waited > policy.safety.maxWaitMs
     ? cancelled('WAITED_TOO_LONG', `waited ${Math.round(waited / 1000)} s, more than maxWait`)
@@ -209,6 +228,10 @@ const retry = (row: VmRow, id: string, attempt: number, stamp: Stamp): VmRow =>
           },
         },
       };
+
+/** The plan's first intent has been journaled, which is when its budget is charged. */
+const isCharged = ({ index, step }: Incident): boolean =>
+  step.kind === 'started' || index > 0 || step.attempt > 1;
 
 const refund = (row: VmRow, incident: Incident): VmRow =>
   incident.budget === null ? row : { ...row, attempts: refunded(row.attempts, incident.budget) };

@@ -58,6 +58,10 @@ export interface Facts {
   readonly unstated: boolean;
 }
 
+/** A driver saw it in another process of vmwarden's: how often the guest has booted since, this one can't count. */
+export const isOfEarlierLife = (facts: Facts, driverLife: string): boolean =>
+  facts.driverLife !== '' && facts.driverLife !== driverLife;
+
 /** From the first event that needs an answer until the VM is proven well, held or given up; one per VM at a time. */
 export interface Incident {
   readonly id: string;
