@@ -38,7 +38,8 @@ export const interpret = (view: View, event: QmpEvent): Step => {
       const facts: VmmEventFacts = { reason: 'guest-panic', ...panicFacts(data) };
       if (text(data, 'action') === 'run') return tell({}, 'CRASH', 'guest', facts, null);
       const state = whileMigrating(view, 'panicked');
-      return tell({ state, raw: 'guest-panicked' }, 'CRASH', 'guest', facts, state);
+      const ending = facts.action !== 'pause';
+      return tell({ state, raw: 'guest-panicked', ending }, 'CRASH', 'guest', facts, state);
     }
     case 'GUEST_CRASHLOADED':
       return tell(
@@ -59,6 +60,7 @@ export const interpret = (view: View, event: QmpEvent): Step => {
       }
       const action = text(data, 'action');
       const facts: VmmEventFacts = { reason: 'watchdog', action };
+      if (action === 'poweroff') return tell({ ending: true }, 'WATCHDOG', 'guest', facts, null);
       if (action !== 'pause') return tell({}, 'WATCHDOG', 'guest', facts, null);
       const state = whileMigrating(view, 'watchdog');
       return tell({ state, raw: 'watchdog' }, 'WATCHDOG', 'guest', facts, state);
@@ -82,16 +84,19 @@ export const interpret = (view: View, event: QmpEvent): Step => {
         { reason: 'wakeup' },
         'running',
       );
-    case 'STOP':
+    case 'STOP': {
+      const stopped = { ending: false, stoppedAtMs: event.atMs };
       // A migration that stops its guest is about to end: don't wait for the next look.
-      if (view.state === 'migrating') return step({ stoppedAtMs: event.atMs }, true);
-      if (view.dumping || view.state !== 'running') return step({ stoppedAtMs: event.atMs });
-      return step({ state: 'paused', raw: 'paused', stoppedAtMs: event.atMs }, true);
+      if (view.state === 'migrating') return step(stopped, true);
+      if (view.dumping || view.state !== 'running') return step(stopped);
+      return step({ ...stopped, state: 'paused', raw: 'paused' }, true);
+    }
     case 'RESUME':
       return step({
         state: whileMigrating(view, 'running'),
         raw: 'running',
         hasRun: true,
+        ending: false,
         shutdown: null,
       });
     case 'DUMP_COMPLETED':
@@ -125,7 +130,7 @@ const shutdown = (
   const reason = text(event.data, 'reason') || 'none';
   const own =
     (reason === 'host-qmp-quit' && view.ownQuit) || (isReset(reason) && view.ownResets > 0);
-  const seen = { shutdown: { reason, own } };
+  const seen = { shutdown: { reason, own }, ending: true };
   // Follows GUEST_PANICKED, which was told: the same death.
   if (reason === 'guest-panic') return step(seen);
   const state = whileMigrating(view, 'shutdown');
@@ -148,6 +153,7 @@ const reset = (view: View, event: QmpEvent, tell: Tell): Step => {
   const stays = view.state === 'running' || view.state === 'migrating';
   const changes: Partial<View> = {
     boots: view.boots + 1,
+    ending: false,
     hasRun: view.hasRun || view.state !== 'migrating',
     ownResets: own ? view.ownResets - 1 : view.ownResets,
     ...(stays ? {} : { state: 'prelaunch' as const, raw: 'prelaunch' }),
