@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RunningEngine } from '../../src/engine/create-engine.js';
+import type { Outcome } from '../../src/vmm/driver.js';
 import {
   type Bench,
   CRASH_POLICY,

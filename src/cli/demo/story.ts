@@ -2,6 +2,7 @@ import { credentials, Metadata } from '@grpc/grpc-js';
 import { EventServiceClient } from '../../gen/vmwarden/v1/event_service.js';
 import { type Record, StepState } from '../../gen/vmwarden/v1/record.js';
 import { ByteOrder, Capability, Initiator } from '../../gen/vmwarden/v1/system_event.js';
+import { withDeadline } from '../../lib/with-deadline.js';
 import { decodedJson } from '../../record/event-json.js';
 import { systemEventFromProto } from '../../record/system-event-codec.js';
 import { CAPTURES, type Capture } from './captures.js';
@@ -44,7 +45,8 @@ export const tellStory = async (
 
     const offMs = await timed(async () => {
       guests.batch.send('powerOff');
-      await within(guests.batch.exited, 'batch-1 ends');
+      const exit = await withDeadline(EACH_MS, guests.batch.exited);
+      if (exit === undefined) throw new Error('batch-1 has not ended');
     });
     await journal.until('batch-1 is powered off', step('batch-1', 'powerOff'), EACH_MS);
 
@@ -155,14 +157,6 @@ const timed = async (act: () => Promise<void>): Promise<number> => {
   const startedMs = performance.now();
   await act();
   return performance.now() - startedMs;
-};
-
-const within = async (event: Promise<unknown>, what: string): Promise<void> => {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not within ${EACH_MS / 1000} s: ${what}`)), EACH_MS);
-  });
-  await Promise.race([event, late]).finally(() => clearTimeout(timer));
 };
 
 const report = (client: EventServiceClient, capture: Capture): Promise<Acked> =>

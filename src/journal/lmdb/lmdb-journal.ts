@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { Fault } from '../../lib/fault.js';
+import { withDeadline } from '../../lib/with-deadline.js';
 import { checkCommit, checkThrough } from '../check-input.js';
 import type {
   Appended,
@@ -152,6 +153,10 @@ class LmdbJournal implements Journal {
     return () => this.#listeners.delete(listener);
   }
 
+  get broken(): Fault | null {
+    return this.#queue.dead;
+  }
+
   status(): JournalStatus {
     if (this.#closed) throw closed();
     return this.#translated(() => {
@@ -251,21 +256,22 @@ class LmdbJournal implements Journal {
 
   async #close(): Promise<void> {
     clearInterval(this.#sweeping);
-    const { worker } = this.#parts.writer;
-    await withDeadline(CLOSE_TIMEOUT_MS, async () => {
-      await this.#queue.idle();
-      if (this.#queue.dead) return;
-      const ended = new Promise<void>((resolve) => {
-        this.#writerClosed = resolve;
-      });
-      worker.postMessage({ kind: 'close' });
-      await ended;
-    });
+    await withDeadline(CLOSE_TIMEOUT_MS, this.#closeWriter());
     // Ends at once when it closed in time; else what still waits fails by its exit.
-    await worker.terminate();
+    await this.#parts.writer.worker.terminate();
     await Promise.allSettled(this.#reading);
     await this.#parts.store.env.close();
     await this.#parts.socket.close();
+  }
+
+  async #closeWriter(): Promise<void> {
+    await this.#queue.idle();
+    if (this.#queue.dead) return;
+    const ended = new Promise<void>((resolve) => {
+      this.#writerClosed = resolve;
+    });
+    this.#parts.writer.worker.postMessage({ kind: 'close' });
+    await ended;
   }
 
   #reads<T>(read: () => Promise<T>): Promise<T> {
@@ -288,13 +294,4 @@ class LmdbJournal implements Journal {
       throw toFault(error, { dir: this.#dir, freeBytes: null });
     }
   }
-}
-
-async function withDeadline(timeoutMs: number, work: () => Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([work(), deadline]);
-  clearTimeout(timer);
 }
