@@ -27,8 +27,8 @@ export interface LifeClient {
   vm(id: string): Promise<Vm | undefined>;
   /** Resolves when the VM is connected, in this state, and nothing about it is open. */
   settled(id: string, state: string, withinMs?: number): Promise<Vm>;
-  /** Reports a kernel's RESET with this one data word; no rule answers it. */
-  report(vm: string, requestId: string, word: bigint): Promise<ReportEventResponse>;
+  /** Reports a kernel's event with this one data word; default: a RESET, which no rule answers. */
+  report(vm: string, requestId: string, word: bigint, type?: number): Promise<ReportEventResponse>;
   health(): Promise<{ readonly serving: boolean; readonly detail: readonly string[] }>;
   close(): void;
 }
@@ -62,7 +62,7 @@ export const connectLife = (address: string): LifeClient => {
       if (seen === undefined) throw new Error(`${id} is not known`);
       return seen;
     },
-    report: (vm, requestId, word) =>
+    report: (vm, requestId, word, type = 2) =>
       answer((done) =>
         events.reportEvent(
           {
@@ -77,7 +77,7 @@ export const connectLife = (address: string): LifeClient => {
               capabilityNumber: 215,
               form: {
                 $case: 'fields',
-                value: { type: 2, ndata: 1, data: [word], flags: undefined },
+                value: { type, ndata: 1, data: [word], flags: undefined },
               },
             },
           },
