@@ -57,6 +57,7 @@ export class Session {
   readonly #waiters = new Set<Waiter>();
   #view: View;
   #asking = false;
+  #ahead: { readonly askedAtMs: number; readonly inspection: Promise<boolean> } | null = null;
   #pollTimer: NodeJS.Timeout | null = null;
 
   constructor(options: SessionOptions, connection: QmpConnection, opening: Opening) {
@@ -120,16 +121,11 @@ export class Session {
       [QUERY_MIGRATE, QUERY_DUMP, QUERY_STATUS],
       this.#options.tuning.commandTimeoutMs,
       (replies) => {
-        // In the very place of the stream where the answer stands, so that later events come after it.
-        try {
-          this.#settle({
-            migration: parseMigration(replies[0]),
-            dump: parseDump(replies[1]),
-            raw: parseStatus(replies[2]),
-          });
-        } catch (error) {
-          fault = error;
-        }
+        fault = this.#take(() => ({
+          migration: parseMigration(replies[0]),
+          dump: parseDump(replies[1]),
+          raw: parseStatus(replies[2]),
+        }));
       },
     );
     if (fault !== null) throw fault;
@@ -157,6 +153,66 @@ export class Session {
     }
   }
 
+  /**
+   * The inspection that a verb begins with: one that was asked for at most `maxAgeMs` ago, else a new one. What
+   * events have told since is in it.
+   */
+  async look(maxAgeMs: number): Promise<Inspection> {
+    const ahead = this.#ahead;
+    this.#ahead = null;
+    if (ahead === null || performance.now() - ahead.askedAtMs > maxAgeMs) return this.inspect();
+    const inspected = await ahead.inspection;
+    // Asked in vain, or answered late: a migration may have begun meanwhile.
+    if (!inspected || performance.now() - ahead.askedAtMs > maxAgeMs) return this.inspect();
+    return this.inspection();
+  }
+
+  /** It has stopped for what the policy answers, and stays. */
+  #wantsAnswer(event: QmpEvent): boolean {
+    const { state, ending } = this.#view;
+    if (event.name === 'GUEST_PANICKED') return state === 'panicked' && !ending;
+    return event.name === 'STOP' && (state === 'shutdown' || state === 'watchdog');
+  }
+
+  /**
+   * Asks while the event is still on its way to the journal: an act that follows finds its answer here. How the
+   * guest is the event has said; whether somebody migrates or dumps it no event tells.
+   */
+  #lookAhead(): void {
+    const { commandTimeoutMs } = this.#options.tuning;
+    const askedAtMs = performance.now();
+    let good = false;
+    const inspection = this.#connection
+      .execute([QUERY_MIGRATE, QUERY_DUMP], commandTimeoutMs, (replies) => {
+        const fault = this.#take(() => ({
+          migration: parseMigration(replies[0]),
+          dump: parseDump(replies[1]),
+          raw: this.#view.raw,
+        }));
+        good = fault === null;
+      })
+      .then(
+        () => good,
+        () => false,
+      );
+    this.#ahead = { askedAtMs, inspection };
+  }
+
+  /**
+   * Called in the very place of the stream where the answers stand, so that later events come after them. Answers the
+   * Fault of answers that are none known here, or null.
+   */
+  #take(parse: () => Answers): unknown {
+    let answers: Answers;
+    try {
+      answers = parse();
+    } catch (fault) {
+      return fault;
+    }
+    this.#settle(answers);
+    return null;
+  }
+
   close(): void {
     this.#connection.close();
   }
@@ -166,6 +222,7 @@ export class Session {
     this.#view = step.view;
     if (step.told !== null) this.tell(step.told, false);
     if (step.ask) this.#ask();
+    else if (this.#wantsAnswer(event)) this.#lookAhead();
     if (this.#waiters.size === 0) return;
     for (const waiter of this.#waiters) {
       if (!waiter.match(event)) continue;

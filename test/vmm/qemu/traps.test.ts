@@ -218,7 +218,8 @@ describePart('qemu-system-x86_64', 'what QEMU does that is easily got wrong', ()
 
   it('accepts a reset during a dump: a restart waits for it, whoever began it', async () => {
     const guest = await startQemu(['-action', 'panic=pause'], { memoryMiB: 512 });
-    const vm = await attach(guest);
+    // Nothing that was asked for before the dump began may count.
+    const vm = await attach(guest, { tuning: { answerMaxAgeMs: 0 } });
     const other = await otherMonitor(guest);
     guest.send('panic');
     const act = await because(vm, 'CRASH');
@@ -248,6 +249,20 @@ describePart('qemu-system-x86_64', 'what QEMU does that is easily got wrong', ()
         .filter((name) => /DUMP|RESET/.test(name))
         .slice(2),
     ).toEqual(['DUMP_COMPLETED', 'RESET']);
+  });
+
+  it('a dump that begins in the moment of a restart delays the guest, and no more', async () => {
+    const guest = await startQemu(['-action', 'panic=pause'], { memoryMiB: 256 });
+    const vm = await attach(guest, { tuning: { answerMaxAgeMs: 60_000 } });
+    const other = await otherMonitor(guest);
+    guest.send('panic');
+    const act = await because(vm, 'CRASH');
+    const protocol = `file:${path.join(await tempDir(), 'dump')}`;
+    await other.run('dump-guest-memory', { paging: false, protocol, format: 'elf', detach: true });
+    expect(await vm.driver.restart(act)).toMatchObject({ kind: 'applied', state: 'running' });
+    await guest.booted(2);
+    await guest.ping();
+    expect(guest.boots()).toBe(2);
   });
 
   it('tells how far a dump has come, and stops a running guest for it without a word', async () => {
