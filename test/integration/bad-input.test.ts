@@ -1,42 +1,19 @@
-import { existsSync, lstatSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { existsSync, lstatSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ServiceError, status } from '@grpc/grpc-js';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
 import { StepState } from '../../src/gen/vmwarden/v1/record.js';
 import { openStore } from '../../src/journal/lmdb/store.js';
-import { mountSmallDisk } from '../support/journal-disk.js';
 import { heldGuest, lifeDir, VM } from '../support/kill-rig.js';
-import { KILLED, LifeRefused, STOPPED, spawnLife, startLife, within } from '../support/life.js';
-import { connectLife, type LifeClient } from '../support/life-client.js';
+import { KILLED, LifeRefused, STOPPED, spawnLife, startLife } from '../support/life.js';
 import { lifeConfig, policyOf, qemuVm } from '../support/life-config.js';
-import { LifeLedger, readClosedJournal, unendedSteps } from '../support/life-ledger.js';
+import { LifeLedger } from '../support/life-ledger.js';
+import { connectedLife, oneGuest, PAUSES } from '../support/life-one.js';
 import { startPeers } from '../support/life-peers.js';
 import { describePart } from '../support/parts.js';
 import { waitFor } from '../support/wait-for.js';
 
 /** The kernel's number. */
 const CRASH = 3;
-const PAUSES = ['-action', 'panic=pause'];
-
-const connected = (address: string): LifeClient => {
-  const client = connectLife(address);
-  onTestFinished(client.close);
-  return client;
-};
-
-/** One guest that waits when it panics, and the configuration for it. */
-const oneGuest = async (changes: Parameters<typeof lifeConfig>[0]['changes'] = {}) => {
-  const dir = await lifeDir();
-  const { guest, monitor } = await heldGuest(dir, PAUSES);
-  const vms = [qemuVm(VM, guest.qmpSocket)];
-  return {
-    dir,
-    guest,
-    monitor,
-    config: lifeConfig({ dir, policy: policyOf('[restart]'), vms, changes }),
-  };
-};
 
 /** What is behind a VM's socket, and what health says of it. */
 const NOT_QEMU: Readonly<Record<string, string>> = {
@@ -68,7 +45,7 @@ describePart('qemu-system-x86_64', 'monitors that are not what they should be', 
       ];
       const config = lifeConfig({ dir, policy: policyOf('[restart]'), vms });
       const { life, address } = await startLife(config);
-      const client = connected(address);
+      const client = connectedLife(address);
       await client.settled(VM, 'running');
       await waitFor('health names them all', async () => {
         const { serving, detail } = await client.health();
@@ -95,7 +72,7 @@ describePart('qemu-system-x86_64', 'monitors that are not what they should be', 
     const vms = [qemuVm(VM, guest.qmpSocket)];
     const policy = policyOf('[{ restart: { timeout: 500ms } }]');
     const { life, address } = await startLife(lifeConfig({ dir, policy, vms }));
-    const client = connected(address);
+    const client = connectedLife(address);
     const ledger = new LifeLedger();
     ledger.follow(client);
     await client.settled(VM, 'running');
@@ -122,7 +99,7 @@ describePart('qemu-system-x86_64', 'a second start', () => {
   it('on the same data directory is refused, and the first is not harmed', async () => {
     const { guest, config } = await oneGuest();
     const first = await startLife(config);
-    const client = connected(first.address);
+    const client = connectedLife(first.address);
     await client.settled(VM, 'running');
     for (const second of [config, { ...config, socket: `${config.socket}2` }]) {
       const refused = spawnLife(second);
@@ -148,7 +125,7 @@ describePart('qemu-system-x86_64', 'a second start', () => {
     const refused = spawnLife(other);
     await expect(refused.ready).rejects.toMatchObject({ reason: 'SOCKET_IN_USE' });
     expect(await refused.end()).toMatchObject({ code: 1, signal: null, stderr: '' });
-    expect((await connected(first.address).health()).serving).toBe(true);
+    expect((await connectedLife(first.address).health()).serving).toBe(true);
     expect(await first.life.stop()).toMatchObject(STOPPED);
     const second = await startLife(other);
     expect(await second.life.stop()).toMatchObject(STOPPED);
@@ -160,7 +137,7 @@ describePart('qemu-system-x86_64', 'a second start', () => {
     expect(await life.kill()).toMatchObject(KILLED);
     expect(lstatSync(config.socket).isSocket()).toBe(true);
     const second = await startLife(config);
-    expect((await connected(second.address).health()).serving).toBe(true);
+    expect((await connectedLife(second.address).health()).serving).toBe(true);
     expect(await second.life.stop()).toMatchObject(STOPPED);
     expect(existsSync(config.socket)).toBe(false);
 
@@ -193,138 +170,4 @@ describePart('qemu-system-x86_64', 'a second start', () => {
     const again = await startLife(config);
     expect(await again.life.stop()).toMatchObject(STOPPED);
   });
-});
-
-const MIB = 1024 * 1024;
-const RESERVE = 4 * MIB;
-
-const disk = mountSmallDisk(1);
-if (typeof disk !== 'string') disk.remove();
-const cannot = typeof disk === 'string' ? ` [needs a file system of its own: ${disk}]` : '';
-
-describePart('qemu-system-x86_64', 'a full disk', () => {
-  /** A guest elsewhere, the journal on a small file system, and a ballast that leaves so many bytes of it free. */
-  const onSmallDisk = async () => {
-    const small = mountSmallDisk(24);
-    if (typeof small === 'string') throw new Error(small);
-    onTestFinished(small.remove);
-    const free = (): number => statfsSync(small.dir).bavail * statfsSync(small.dir).bsize;
-    const ballast = join(small.dir, 'ballast');
-    const journal = {
-      maxAgeMs: 86_400_000,
-      maxBytes: 2 ** 30,
-      hardMaxBytes: 2 ** 31,
-      reserveBytes: RESERVE,
-    };
-    const dataDir = join(small.dir, 'data');
-    await mkdir(dataDir);
-    return {
-      ...(await oneGuest({ dataDir, journal })),
-      leave: (bytes: number) => writeFileSync(ballast, Buffer.alloc(Math.max(0, free() - bytes))),
-      freeAgain: () => rmSync(ballast),
-    };
-  };
-
-  /** Reports until one is refused, with the reason that a caller is to get; resolves with those acknowledged. */
-  const reportUntilRefused = async (client: LifeClient, from: number): Promise<bigint[]> => {
-    const acked: bigint[] = [];
-    for (let n = from; n < from + 1000; n += 1) {
-      try {
-        acked.push((await client.report(`told-${n % 100}`, `request-${n}`, BigInt(n))).sequence);
-      } catch (error) {
-        const { code, details } = error as ServiceError;
-        expect(code).toBe(status.RESOURCE_EXHAUSTED);
-        expect(details).toMatch(/free|space/);
-        return acked;
-      }
-    }
-    throw new Error('nothing was refused');
-  };
-
-  const full: readonly (readonly [string, number])[] = [
-    ['below the reserve', RESERVE / 4],
-    ['to the last byte', 0],
-  ];
-
-  it.skipIf(cannot !== '').each(full)(
-    `%s: a panic is answered as soon as there is space, once, and nothing is lost${cannot}`,
-    async (_name, left) => {
-      const { guest, monitor, config, leave, freeAgain } = await onSmallDisk();
-      const { life, address } = await startLife(config);
-      const client = connected(address);
-      await client.settled(VM, 'running');
-      const acked = [(await client.report('told', 'first', 0n)).sequence];
-
-      leave(left);
-      acked.push(...(await reportUntilRefused(client, 0)));
-      await waitFor('health says why', async () => {
-        const { serving, detail } = await client.health();
-        return serving && detail.some((text) => text.startsWith('journal: '));
-      });
-      guest.send('panic');
-      await waitFor('the panic waits for the journal', async () =>
-        (await client.health()).detail.some((text) => text.startsWith(`vm ${VM}: events wait`)),
-      );
-      expect(await monitor.run('query-status')).toMatchObject({ status: 'guest-panicked' });
-
-      freeAgain();
-      await guest.booted(2, 15_000);
-      await client.settled(VM, 'running');
-      await waitFor('all is well', async () => (await client.health()).detail.length === 0);
-      acked.push((await client.report('told', 'last', 0n)).sequence);
-      expect(await life.stop()).toMatchObject(STOPPED);
-      await guest.ping();
-      expect(guest.boots()).toBe(2);
-      const { records, problems } = await readClosedJournal(join(config.dataDir, 'journal'));
-      expect(problems).toEqual([]);
-      expect(unendedSteps(records)).toEqual([]);
-      for (const sequence of acked)
-        expect(records[Number(sequence) - 1]?.body?.$case).toBe('event');
-    },
-  );
-
-  it.skipIf(cannot !== '').each(full)(
-    `%s: stopped and started again meanwhile, it still answers once${cannot}`,
-    async (_name, left) => {
-      const { guest, monitor, config, leave, freeAgain } = await onSmallDisk();
-      const first = await startLife(config);
-      const client = connected(first.address);
-      await client.settled(VM, 'running');
-      leave(left);
-      await reportUntilRefused(client, 0);
-      guest.send('panic');
-      await waitFor('the panic waits for the journal', async () =>
-        (await client.health()).detail.some((text) => text.startsWith(`vm ${VM}: events wait`)),
-      );
-      expect(await first.life.stop()).toMatchObject(STOPPED);
-
-      // On a full disk it either serves, and waits on, or says that there is no space.
-      const second = spawnLife(config);
-      const started = await within('it starts or refuses', second.ready, 15_000).catch(
-        (error: unknown) => error as LifeRefused,
-      );
-      if (started instanceof Error) expect(started.reason).toBe('JOURNAL_FULL');
-      else {
-        const meanwhile = connected(started);
-        await waitFor('the panic waits again', async () =>
-          (await meanwhile.health()).detail.some((text) =>
-            text.startsWith(`vm ${VM}: events wait`),
-          ),
-        );
-        expect(await second.kill()).toMatchObject(KILLED);
-      }
-      expect(await monitor.run('query-status')).toMatchObject({ status: 'guest-panicked' });
-
-      freeAgain();
-      const third = await startLife(config);
-      const last = connected(third.address);
-      await guest.booted(2);
-      await last.settled(VM, 'running');
-      await guest.ping();
-      expect(await third.life.stop()).toMatchObject(STOPPED);
-      expect(guest.boots()).toBe(2);
-      const { problems } = await readClosedJournal(join(config.dataDir, 'journal'));
-      expect(problems).toEqual([]);
-    },
-  );
 });

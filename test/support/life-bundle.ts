@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { buildSync } from 'esbuild';
+import { afterAll } from 'vitest';
 
 export interface LifeBundle {
   /** test/support/life-child.ts with all of vmwarden in it. */
@@ -12,12 +13,18 @@ export interface LifeBundle {
 }
 
 let made: LifeBundle | null = null;
+const dirs: string[] = [];
 
-/** Bundled once for each test file, from the sources as they are now, into a directory that the process removes. */
+afterAll(() => {
+  for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
+  made = null;
+});
+
+/** Bundled once for each test file, from the sources as they are now. */
 export const lifeBundle = (): LifeBundle => {
   if (made !== null) return made;
   const dir = mkdtempSync(join(tmpdir(), 'vmw-life-'));
-  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  dirs.push(dir);
   const lmdb = fileURLToPath(import.meta.resolve('lmdb'));
   buildSync({
     absWorkingDir: fileURLToPath(new URL('../..', import.meta.url)),
@@ -40,6 +47,6 @@ export const lifeBundle = (): LifeBundle => {
     },
     logLevel: 'warning',
   });
-  made = { program: join(dir, 'program.mjs'), worker: new URL(`file://${dir}/worker.mjs`) };
+  made = { program: join(dir, 'program.mjs'), worker: pathToFileURL(join(dir, 'worker.mjs')) };
   return made;
 };
