@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { ageMs } from '../lib/clock.js';
+import { withDeadline } from '../lib/with-deadline.js';
 import type { Act, Driver, DumpTarget, Outcome, Progress } from '../vmm/driver.js';
 import { advance, cancelled, lapsed } from './advance.js';
 import { begin, placeOf } from './answer.js';
@@ -72,12 +73,7 @@ export class Actuator {
     this.#stopping = true;
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
-    let timer: NodeJS.Timeout | undefined;
-    const grace = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, graceMs);
-    });
-    await Promise.race([Promise.all(this.#running.values()), grace]);
-    clearTimeout(timer);
+    await withDeadline(graceMs, Promise.all(this.#running.values()));
     this.#abort.abort();
   }
 
@@ -233,21 +229,9 @@ export class Actuator {
 const intentOf = (incident: Incident): string =>
   `${incident.id}/${incident.index}/${incident.step.attempt}`;
 
-const bounded = async (outcome: Promise<Outcome>, timeoutMs: number): Promise<Outcome> => {
-  let timer: NodeJS.Timeout | undefined;
-  const overdue = new Promise<Outcome>((resolve) => {
-    timer = setTimeout(
-      () =>
-        resolve(failed('DEADLINE_EXCEEDED', `the driver did not come back within ${timeoutMs} ms`)),
-      timeoutMs + OVERDUE_MS,
-    );
-  });
-  try {
-    return await Promise.race([outcome, overdue]);
-  } finally {
-    clearTimeout(timer);
-  }
-};
+const bounded = async (outcome: Promise<Outcome>, timeoutMs: number): Promise<Outcome> =>
+  (await withDeadline(timeoutMs + OVERDUE_MS, outcome)) ??
+  failed('DEADLINE_EXCEEDED', `the driver did not come back within ${timeoutMs} ms`);
 
 const throttled = (tell: (progress: Progress) => void): ((progress: Progress) => void) => {
   let lastMs = Number.NEGATIVE_INFINITY;
