@@ -11,10 +11,10 @@ import {
   QUERY_DUMP_FORMATS,
   toDumpStatus,
 } from './commands.js';
-import type { QmpEvent } from './connection.js';
 import { refusedFault } from './errors.js';
 import { isObject, text } from './json.js';
 import { look } from './look.js';
+import type { QmpEvent } from './messages.js';
 import type { Session } from './session.js';
 import type { Tuning } from './tuning.js';
 

@@ -1,11 +1,6 @@
 import { safeText } from '../../event/guest-text.js';
 import { Fault } from '../../lib/fault.js';
-
-/** What QEMU answered to a command that it did not carry out. `desc` is for people: never parsed. */
-export interface QmpError {
-  readonly class: string;
-  readonly desc: string;
-}
+import type { QmpError } from './messages.js';
 
 const MAX_QUOTE_BYTES = 120;
 const quote = (text: string): string => `"${safeText(text, MAX_QUOTE_BYTES)}"`;

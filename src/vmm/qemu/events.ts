@@ -2,8 +2,8 @@ import type { EventType } from '../../event/event-type.js';
 import type { Initiator } from '../../event/report.js';
 import type { VmmEventFacts } from '../../event/vmm-event.js';
 import type { GuestState } from '../driver.js';
-import type { QmpEvent } from './connection.js';
 import { isObject, type JsonObject, text, word } from './json.js';
+import type { QmpEvent } from './messages.js';
 import type { Told, View } from './view.js';
 
 export interface Step {

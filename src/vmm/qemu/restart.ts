@@ -2,11 +2,12 @@ import type { ReleaseConfig } from '../../config/config.js';
 import type { Act, Outcome } from '../driver.js';
 import { applied, failed, type Running } from './act.js';
 import { ALLOW_RESET, CONT, parseStatus, QUERY_STATUS, RESET, setAction } from './commands.js';
-import type { QmpEvent, Reply } from './connection.js';
 import { describe, refusedFault } from './errors.js';
+import type { Expected } from './event-waiters.js';
 import { text } from './json.js';
 import { dumped, look } from './look.js';
-import type { Expected, Session } from './session.js';
+import type { QmpEvent, Reply } from './messages.js';
+import type { Session } from './session.js';
 import type { Tuning } from './tuning.js';
 
 const OWN_RESET = 'host-qmp-system-reset';
