@@ -160,7 +160,7 @@ describePart('qemu-system-x86_64', 'what QEMU does that is easily got wrong', ()
     expect(guest.boots()).toBe(4);
   });
 
-  it('stops for a disk error: told, resumed or restarted', async () => {
+  it('stops for a disk error: told, and restarted', async () => {
     const dir = await tempDir();
     const disk = path.join(dir, 'disk.raw');
     await writeFile(disk, '');
@@ -168,7 +168,8 @@ describePart('qemu-system-x86_64', 'what QEMU does that is easily got wrong', ()
     const failing = {
       driver: 'blkdebug',
       image: { driver: 'file', filename: disk },
-      'inject-error': [{ event: 'write_aio' }],
+      // Once: QEMU tries the write again when the guest is continued.
+      'inject-error': [{ event: 'write_aio', once: true }],
     };
     const guest = await startQemu([
       ...['-blockdev', JSON.stringify({ 'node-name': 'disk', driver: 'raw', file: failing })],
