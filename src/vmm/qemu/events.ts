@@ -88,7 +88,8 @@ export const interpret = (view: View, event: QmpEvent): Step => {
       const stopped = { ending: false, stoppedAtMs: event.atMs };
       // A migration that stops its guest is about to end: don't wait for the next look.
       if (view.state === 'migrating') return step(stopped, true);
-      if (view.dumping || view.state !== 'running') return step(stopped);
+      if (view.state !== 'running') return step(stopped);
+      if (view.dumping) return step({ ...stopped, state: 'paused', raw: 'save-vm' });
       return step({ ...stopped, state: 'paused', raw: 'paused' }, true);
     }
     case 'RESUME':
@@ -96,11 +97,13 @@ export const interpret = (view: View, event: QmpEvent): Step => {
         state: whileMigrating(view, 'running'),
         raw: 'running',
         hasRun: true,
+        dumping: false,
         ending: false,
         shutdown: null,
       });
     case 'DUMP_COMPLETED':
-      return step({ dumping: false });
+      // A guest that it stopped is still to be continued.
+      return step({ dumping: view.raw === 'save-vm' });
     case 'MIGRATION':
       return step({}, true);
     default:

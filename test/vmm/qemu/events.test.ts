@@ -8,6 +8,8 @@ import { guestState } from '../../../src/vmm/qemu/run-state.js';
 import { news, settle } from '../../../src/vmm/qemu/settle.js';
 import { freshView, NO_MIGRATION, type View } from '../../../src/vmm/qemu/view.js';
 
+const NO_DUMP = { status: 'none', doneBytes: 0, totalBytes: 0 };
+
 const RUNNING: View = { ...freshView(1), state: 'running', raw: 'running', hasRun: true };
 
 const event = (name: string, json = '{}', atMs: number | null = 1_000) => {
@@ -174,12 +176,12 @@ describe("QEMU's RunState", () => {
 
   it('of a guest that was given away stays migrating until it was taken back', () => {
     const migration = { status: 'completed', source: true };
-    const gone = settle(RUNNING, { raw: 'postmigrate', migration });
-    const reset = settle(gone, { raw: 'prelaunch', migration });
+    const gone = settle(RUNNING, { raw: 'postmigrate', migration, dump: NO_DUMP });
+    const reset = settle(gone, { raw: 'prelaunch', migration, dump: NO_DUMP });
     expect([gone.state, reset.state]).toEqual(['migrating', 'migrating']);
-    const back = settle(reset, { raw: 'running', migration });
-    const later = settle(back, { raw: 'guest-panicked', migration });
-    const again = settle(later, { raw: 'prelaunch', migration });
+    const back = settle(reset, { raw: 'running', migration, dump: NO_DUMP });
+    const later = settle(back, { raw: 'guest-panicked', migration, dump: NO_DUMP });
+    const again = settle(later, { raw: 'prelaunch', migration, dump: NO_DUMP });
     expect([back.state, later.state, again.state]).toEqual(['running', 'panicked', 'prelaunch']);
     expect(again.hasRun).toBe(true);
   });
@@ -193,7 +195,11 @@ describe('what no event told', () => {
   it('is told by the answer, once', () => {
     const paused = interpret(RUNNING, event('STOP'));
     expect(paused.ask).toBe(true);
-    const failed = settle(paused.view, { raw: 'internal-error', migration: NO_MIGRATION });
+    const failed = settle(paused.view, {
+      raw: 'internal-error',
+      migration: NO_MIGRATION,
+      dump: NO_DUMP,
+    });
     expect(news(paused.view, failed)).toMatchObject({
       type: 'VMM_ERROR',
       initiator: 'unknown',
