@@ -86,10 +86,11 @@ export class Sightings {
     }
   }
 
-  async #connected(vm: string, { inspection, continuous, warnings }: Connected): Promise<void> {
+  async #connected(vm: string, sighting: Connected): Promise<void> {
     const { roster, log, health } = this.#core;
     const entry = roster.entry(vm);
-    entry.live = { ...entry.live, contact: 'connected', warnings };
+    const { inspection, continuous, warnings, startedToWait } = sighting;
+    entry.live = { ...entry.live, contact: 'connected', warnings, startedToWait };
     const before = roster.row(vm);
     await this.#commit({
       ...before,
@@ -99,7 +100,8 @@ export class Sightings {
     });
     health.up(`vm ${vm}`);
     log.info({ vm, state: inspection.raw, bootId: inspection.bootId }, 'VMM connected');
-    for (const warning of warnings) log.warn({ vm, warning }, 'policy can take no effect here');
+    const view = this.#core.view(roster.row(vm));
+    for (const warning of view.warnings) log.warn({ vm, warning }, 'warning');
     await this.#resume(vm, inspection);
     this.#actuator.kick(vm);
   }

@@ -1,4 +1,4 @@
-import { startWarnings } from './command-line.js';
+import { rebootWarning, startedToWait } from './command-line.js';
 import {
   NEGOTIATE,
   parseCpuThread,
@@ -63,13 +63,21 @@ export const openSession = async (
     const identity = await identifyProcess(socket, thread).catch((error: unknown) => {
       throw socketFault(error, socket);
     });
+    const { commandLine } = identity;
+    const reboot = commandLine === null ? null : rebootWarning(commandLine, vm.release.reboot);
     const warnings = [
       ...(refused
         ? ['QEMU refused set-action, so vmwarden has not taken over: QEMU 6.0 or later has it.']
         : []),
-      ...startWarnings(identity.commandLine, refused ? null : takeOver, vm.release.reboot),
+      ...(reboot === null ? [] : [reboot]),
     ];
-    const opening = { ...meet(options, identity, answers, before), identity, warnings, later };
+    const opening = {
+      ...meet(options, identity, answers, before),
+      identity,
+      startedToWait: commandLine === null ? null : startedToWait(commandLine),
+      warnings,
+      later,
+    };
     session = new Session(options, connection, opening);
     return { session, opening };
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { Fault } from '../../lib/fault.js';
-import type { Inspection, Watch } from '../driver.js';
+import type { Inspection, TakeOver, Watch } from '../driver.js';
 import {
   parseDump,
   parseMigration,
@@ -29,6 +29,7 @@ export interface SessionOptions extends QemuDriverOptions {
 /** What was found out while connecting. */
 export interface Opening {
   readonly identity: ProcessIdentity;
+  readonly startedToWait: TakeOver | null;
   readonly warnings: readonly string[];
   readonly view: View;
   readonly continuous: boolean;
@@ -46,7 +47,8 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #connection: QmpConnection;
   readonly #reporter: Reporter;
-  readonly #warnings: readonly string[];
+  /** How this QEMU was started does not change while it lives. */
+  readonly #started: Pick<Opening, 'startedToWait' | 'warnings'>;
   readonly #waiters = new EventWaiters();
   #view: View;
   #asking = false;
@@ -58,7 +60,8 @@ export class Session {
     this.#connection = connection;
     this.bootId = opening.identity.id;
     this.#reporter = new Reporter(options.vm, options.watch, this.bootId);
-    this.#warnings = opening.warnings;
+    const { startedToWait, warnings } = opening;
+    this.#started = { startedToWait, warnings };
     this.#view = opening.view;
     this.ended = connection.ended;
     void this.ended.then((fault) => {
@@ -221,7 +224,7 @@ export class Session {
       kind: 'connected',
       inspection: this.inspection(),
       continuous,
-      warnings: this.#warnings,
+      ...this.#started,
     });
   }
 

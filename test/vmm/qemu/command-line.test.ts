@@ -1,7 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { startActions, startWarnings } from '../../../src/vmm/qemu/command-line.js';
-
-const ALL = { panic: true, shutdown: true, watchdog: true };
+import { rebootWarning, startActions, startedToWait } from '../../../src/vmm/qemu/command-line.js';
 
 describe('what a QEMU was started to do by itself', () => {
   it.each([
@@ -17,36 +15,25 @@ describe('what a QEMU was started to do by itself', () => {
   });
 });
 
-describe('what can not take effect', () => {
-  const about = (
-    args: readonly string[] | null,
-    taken = { panic: false, shutdown: false, watchdog: false },
-  ) =>
-    startWarnings(args, taken, 'reset').map(
-      (sentence) => /panic=|shutdown=poweroff|watchdog=|read/.exec(sentence)?.[0],
-    );
-
-  it('by the command line', () => {
-    expect(about([])).toEqual(['panic=', 'shutdown=poweroff', 'watchdog=']);
-    expect(about(['-no-shutdown'])).toEqual(['watchdog=']);
-    expect(about(['-action', 'panic=pause'])).toEqual(['shutdown=poweroff', 'watchdog=']);
-    expect(about(['-action', 'panic=none'])).toEqual(['shutdown=poweroff', 'watchdog=']);
-    expect(about(['-action', 'panic=exit-failure', '-no-shutdown'])).toEqual([
-      'panic=',
-      'watchdog=',
-    ]);
-    expect(about(['-no-shutdown', '-action', 'watchdog=pause'])).toEqual([]);
+describe('for what it lets its guest wait', () => {
+  it.each([
+    [[], []],
+    [['-no-shutdown'], ['panic', 'shutdown']],
+    [['-action', 'panic=pause'], ['panic']],
+    [['-action', 'panic=none'], ['panic']],
+    [['-action', 'panic=exit-failure', '-no-shutdown'], ['shutdown']],
+    [
+      ['-no-shutdown', '-action', 'watchdog=pause'],
+      ['panic', 'shutdown', 'watchdog'],
+    ],
+  ])('%j', (args, expected) => {
+    const waits = Object.entries(startedToWait(args)).filter(([, does]) => does);
+    expect(waits.map(([event]) => event)).toEqual(expected);
   });
+});
 
-  it('nothing of what was taken over', () => {
-    expect(about([], ALL)).toEqual([]);
-    expect(about(null, ALL)).toEqual([]);
-    expect(about([], { ...ALL, shutdown: false })).toEqual(['shutdown=poweroff']);
-    expect(about(null)).toEqual(['read']);
-  });
-
-  it('a reboot that a restart would change for good', () => {
-    expect(startWarnings(['-no-reboot'], ALL, 'reset').join()).toContain('release.reboot');
-    expect(startWarnings(['-no-reboot'], ALL, 'shutdown')).toEqual([]);
-  });
+it('a reboot that a restart would change for good is warned of', () => {
+  expect(rebootWarning(['-no-reboot'], 'reset')).toContain('release.reboot');
+  expect(rebootWarning(['-no-reboot'], 'shutdown')).toBeNull();
+  expect(rebootWarning([], 'reset')).toBeNull();
 });
