@@ -46,7 +46,8 @@ export const restart = async (
       const sent = session.execute(
         // The status is asked for later: QEMU would answer it before it lets the guest run.
         runs ? [ALLOW_RESET, RESET] : [ALLOW_RESET, RESET, CONT],
-        Math.max(1, running.leftMs()),
+        // The verb's own deadline comes first; the connection gives up after it.
+        running.leftMs() + tuning.commandTimeoutMs,
       );
       running.wrote(...(runs ? ['system_reset'] : ['system_reset', 'cont']));
       const refused = await seeReset(running, sent, reset.event);
