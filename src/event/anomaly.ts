@@ -34,17 +34,17 @@ export interface AnomalyNote {
 /** What each anomaly says of an event, and what follows from it. */
 export const ANOMALY_NOTES: Readonly<Record<Anomaly, AnomalyNote>> = {
   LEGACY_FLAGS: {
-    says: 'data[0] is the legacy flags word, of a kernel without capability 215',
+    says: 'data[0] is the legacy flags word, taken without a count that can be believed',
     implies: 'The word can be trusted: this architecture clears the struct before it fills it.',
   },
   NDATA_WITHOUT_CAP: {
-    says: 'the ndata slot is not 0 though the kernel has no capability 215',
+    says: 'the ndata slot is not 0 though the kernel is not said to have capability 215',
     implies:
-      'A vendor backported half of the change; state the capability as the kernel answers it.',
+      'Half of the change was backported, or the capability was not asked for: state what the kernel answers.',
   },
   STALE_IGNORED: {
-    says: 'everything behind the type was ignored: without capability 215 nobody wrote it',
-    implies: 'Only the type is known. The bytes belong to an earlier exit and may hold guest data.',
+    says: 'what stands where words would was ignored: no count that can be believed covers it',
+    implies: 'Such bytes are left of an earlier exit and may hold guest data.',
   },
   CAP_UNKNOWN: {
     says: 'the reporter did not state capability 215, so the record was read as if it were absent',
@@ -60,8 +60,9 @@ export const ANOMALY_NOTES: Readonly<Record<Anomaly, AnomalyNote>> = {
     implies: 'Unless a rule names this anomaly, the event only notifies.',
   },
   DATA_MISSING: {
-    says: 'this type carries its reason in words, and the kernel wrote none',
-    implies: 'The guest is gone but why is not known; the host kernel log may say it.',
+    says: 'this type carries its reason in words, and the report has none that can be believed',
+    implies:
+      'Why the guest ended is not known here; the host kernel log may say it. A VMM built with a header older than 5.18 sees no words.',
   },
   SEV_TERM_WITHOUT_CAP: {
     says: 'SEV_TERM came from a kernel that is not said to have capability 215',
@@ -75,7 +76,7 @@ export const ANOMALY_NOTES: Readonly<Record<Anomaly, AnomalyNote>> = {
   UNKNOWN_BITS: {
     says: 'the first word has bits that have no meaning here',
     implies:
-      'A newer kernel, or a guest that fills what it should leave 0; the known part is decoded.',
+      'A newer or a foreign kernel, or a value that the guest chose; the known part is decoded.',
   },
   UNEXPECTED_ARCH: {
     says: 'no kernel of this architecture emits this type',
@@ -94,8 +95,8 @@ export const ANOMALY_NOTES: Readonly<Record<Anomaly, AnomalyNote>> = {
     implies: 'It may still be a panic: only the guest knows what it meant.',
   },
   NO_REASON: {
-    says: 'KVM ended the guest over a GHCB request that it had no right to; there is no reason code',
-    implies: 'The low 12 bits say which request it was.',
+    says: 'KVM ended the guest over a request in the GHCB MSR that is none to terminate',
+    implies: 'There is no reason code; the low 12 bits say which request it was.',
   },
   MESSAGE_SANITIZED: {
     says: 'bytes of the guest text were escaped',

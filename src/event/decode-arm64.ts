@@ -20,8 +20,9 @@ export const decodeArm64 = (
     case 'RESET':
       return flags === undefined ? { kind: 'none' } : psciDetail(type, flags, anomalies);
     case 'SUSPEND':
+      // It has no flags word, so none of its bits are flags either: the word stays in data.
       if (flags) anomalies.push('UNKNOWN_BITS');
-      return { kind: 'psci', call: 'SYSTEM_SUSPEND', hibernate: false, unknownBits: flags ?? 0n };
+      return { kind: 'psci', call: 'SYSTEM_SUSPEND', hibernate: false, unknownBits: 0n };
     default:
       if (flags) anomalies.push('UNKNOWN_BITS');
       return { kind: 'none' };

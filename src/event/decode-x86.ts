@@ -2,23 +2,24 @@ import type { Anomaly } from './anomaly.js';
 import { decodeSev } from './decode-sev.js';
 import { decodeTdx } from './decode-tdx.js';
 import type { EventType } from './event-type.js';
+import type { Selection } from './select-words.js';
 import type { EventDetail } from './system-event.js';
 
 /** CRASH and RESET are Hyper-V's on x86: an ordinary reboot goes through a device of the VMM and never comes here. */
 export const decodeX86 = (
   type: EventType,
-  data: readonly bigint[],
+  selection: Selection,
   anomalies: Anomaly[],
 ): EventDetail => {
   switch (type) {
     case 'CRASH':
-      return decodeHyperv('HYPERV_CRASH_MSR', data, anomalies);
+      return decodeHyperv('HYPERV_CRASH_MSR', selection, anomalies);
     case 'RESET':
-      return decodeHyperv('HYPERV_RESET_MSR', data, anomalies);
+      return decodeHyperv('HYPERV_RESET_MSR', selection, anomalies);
     case 'SEV_TERM':
-      return decodeSev(data, anomalies);
+      return decodeSev(selection.words, anomalies);
     case 'TDX_FATAL':
-      return decodeTdx(data, anomalies);
+      return decodeTdx(selection.words, anomalies);
     default:
       return { kind: 'none' };
   }
@@ -30,12 +31,10 @@ export const decodeX86 = (
  */
 const decodeHyperv = (
   origin: 'HYPERV_CRASH_MSR' | 'HYPERV_RESET_MSR',
-  data: readonly bigint[],
+  { words, believable }: Selection,
   anomalies: Anomaly[],
 ): EventDetail => {
-  if (data.length === 0) {
-    return anomalies.includes('DATA_UNTRUSTED') ? { kind: 'none' } : { kind: 'hyperv', origin };
-  }
-  if (data[0] !== 0n) anomalies.push('UNKNOWN_BITS');
+  if (words.length === 0) return believable ? { kind: 'hyperv', origin } : { kind: 'none' };
+  if (words[0] !== 0n) anomalies.push('UNKNOWN_BITS');
   return { kind: 'none' };
 };

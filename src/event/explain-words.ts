@@ -1,4 +1,5 @@
 import { exposes, MESSAGE_REGISTERS } from './decode-tdx.js';
+import { SNP_ONLY_REQUESTS } from './kernel-events.js';
 import type { EventDetail, SystemEvent } from './system-event.js';
 
 export interface WordNote {
@@ -34,13 +35,7 @@ const meaningOf = (event: SystemEvent, value: bigint, index: number): Meaning =>
     case 'psci':
       return psciMeaning(detail, value);
     case 'sbiReset':
-      return {
-        meaning: 'SBI reset reason',
-        bits: [
-          bits(value, 31, 0, detail.reason),
-          bits(value, 63, 32, 'the SBI has no reason of more than 32 bits'),
-        ],
-      };
+      return sbiMeaning(detail, value);
     case 'ghcbTermination':
       return {
         meaning: 'GHCB MSR: a termination request',
@@ -54,10 +49,7 @@ const meaningOf = (event: SystemEvent, value: bigint, index: number): Meaning =>
     case 'ghcbNaeTermination':
       return plain('GHCB MSR: the guest-physical address of its GHCB page, not to be trusted');
     case 'ghcbIllegalRequest':
-      return {
-        meaning: 'GHCB MSR: a request that only an SEV-SNP guest may make',
-        bits: [bits(value, 11, 0, ILLEGAL_REQUESTS.get(detail.info) ?? 'an unknown request')],
-      };
+      return illegalRequestMeaning(detail.info, value);
     default:
       return plain('kept, not decoded');
   }
@@ -78,11 +70,31 @@ const psciMeaning = (detail: Extract<EventDetail, { kind: 'psci' }>, value: bigi
   };
 };
 
-const ILLEGAL_REQUESTS: ReadonlyMap<number, string> = new Map([
-  [0x010, 'GHCB_MSR_PREF_GPA_REQ: which address it should use for its GHCB'],
-  [0x012, 'GHCB_MSR_REG_GPA_REQ: to register the address of its GHCB'],
-  [0x014, 'GHCB_MSR_PSC_REQ: to change the state of a page'],
-]);
+const sbiMeaning = (detail: Extract<EventDetail, { kind: 'sbiReset' }>, value: bigint): Meaning => {
+  const isReason = detail.reason !== 'INVALID';
+  return {
+    meaning: isReason ? 'SBI reset reason' : 'no SBI reset reason: those have 32 bits',
+    bits: [
+      bits(value, 31, 0, isReason ? detail.reason : 'not taken for a reason'),
+      bits(value, 63, 32, isReason ? 'unused' : 'not 0, as they must be: the fault'),
+    ],
+  };
+};
+
+const illegalRequestMeaning = (info: number, value: bigint): Meaning => {
+  const request = SNP_ONLY_REQUESTS.get(info);
+  const meaning =
+    request === undefined
+      ? 'GHCB MSR: a request for which no mainline kernel is known to end a guest'
+      : 'GHCB MSR: a request that only an SEV-SNP guest may make';
+  return {
+    meaning,
+    bits: [
+      bits(value, 11, 0, request ?? 'no request that is known here'),
+      bits(value, 63, 12, 'what the guest sent with it'),
+    ],
+  };
+};
 
 const setName = (set: number): string =>
   ['reasons of the GHCB specification', 'reasons of a Linux guest'][set] ??
@@ -142,7 +154,7 @@ const errorMeaning = (register: string, value: bigint): Meaning => ({
   bits: [
     bits(value, 31, 0, (value & 0xffff_ffffn) === 0n ? 'panic' : 'reserved'),
     bits(value, 62, 32, 'extended code, the guest defines it'),
-    bits(value, 63, 63, 'R13 holds an address'),
+    bits(value, 63, 63, value >> 63n === 1n ? 'R13 holds an address' : 'R13 holds no address'),
   ],
 });
 

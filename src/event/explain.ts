@@ -1,7 +1,7 @@
 import { ANOMALY_NOTES, type Anomaly } from './anomaly.js';
 import { findArch } from './arch.js';
 import { explainWords, type WordNote } from './explain-words.js';
-import { findKernelEvent, type KernelSource } from './kernel-events.js';
+import { findKernelEvent, type KernelSource, kernelSource } from './kernel-events.js';
 import type { SystemEvent } from './system-event.js';
 
 /** An event told to a person: clauses without a closing stop, except `implies` and `notes`. */
@@ -17,7 +17,7 @@ export interface Explanation {
     readonly says: string;
     readonly implies: string;
   }[];
-  /** null: no mainline kernel of this architecture makes it. */
+  /** null: no mainline kernel of this architecture is known to make it so. */
   readonly source: KernelSource | null;
 }
 
@@ -30,16 +30,16 @@ export const explain = (event: SystemEvent): Explanation => {
     wordNotes: explainWords(event),
     notes: notesOf(event),
     anomalies: event.anomalies.map((name) => ({ name, ...ANOMALY_NOTES[name] })),
-    source: known?.emittedBy[family] ?? null,
+    source: kernelSource(event, family),
   };
 };
 
 const wordsClause = ({ anomalies, data }: SystemEvent): string => {
   if (anomalies.includes('DIALECT_NOT_DECODED'))
     return 'none: the layout behind the type is unknown';
-  if (anomalies.includes('STALE_IGNORED')) return 'none: without the capability nobody wrote any';
+  if (anomalies.includes('STALE_IGNORED')) return 'none that the kernel is known to have written';
   if (anomalies.includes('NDATA_OUT_OF_RANGE')) return 'none: the count is above 16';
-  if (anomalies.includes('DATA_UNTRUSTED')) return 'none: a count above 1 without the capability';
+  if (anomalies.includes('DATA_UNTRUSTED')) return 'none: a count above 1, without the capability';
   if (anomalies.includes('LEGACY_FLAGS')) return '1: the legacy flags, at offset 8';
   return data.length === 0 ? 'none: ndata is 0' : `${data.length}: ndata says so`;
 };

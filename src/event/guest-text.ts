@@ -24,15 +24,29 @@ export const escapeText = (source: Uint8Array | string, maxBytes: number): Escap
   for (; at < limit; at += 1) {
     const byte = bytes[at] ?? 0;
     if (byte === 0) return { text, changed };
-    if (byte >= 0x20 && byte <= 0x7e) {
-      text += String.fromCharCode(byte);
-    } else {
-      text += `\\x${HEX.charAt(byte >> 4)}${HEX.charAt(byte & 15)}`;
-      changed = true;
-    }
+    if (!isPrintable(byte)) changed = true;
+    text += escaped(byte);
   }
   return { text, changed: changed || (at < bytes.length && bytes[at] !== 0) };
 };
+
+/**
+ * A name that a reporter chose, as it may be shown: its first `maxBytes` bytes escaped like guest text, a NUL too, since
+ * nothing behind one may vanish unseen. What was cut ends in `...`.
+ */
+export const boundedName = (name: string, maxBytes: number): string => {
+  const bytes = encoder.encode(name.slice(0, maxBytes + 1));
+  let text = '';
+  for (const byte of bytes.subarray(0, maxBytes)) text += escaped(byte);
+  return bytes.length > maxBytes ? `${text}...` : text;
+};
+
+const isPrintable = (byte: number): boolean => byte >= 0x20 && byte <= 0x7e;
+
+const escaped = (byte: number): string =>
+  isPrintable(byte)
+    ? String.fromCharCode(byte)
+    : `\\x${HEX.charAt(byte >> 4)}${HEX.charAt(byte & 15)}`;
 
 /** The text of `escapeText`, for callers that don't mark what was changed. */
 export const safeText = (source: Uint8Array | string, maxBytes: number): string =>

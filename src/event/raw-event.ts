@@ -4,18 +4,15 @@ import type { Capability } from './system-event.js';
 /** KVM_CAP_SYSTEM_EVENT_DATA. 214 is KVM_CAP_VM_TSC_CONTROL and says nothing about ndata. */
 export const SYSTEM_EVENT_DATA_CAPABILITY = 215;
 
-/** struct system_event as the kernel wrote it, with what is needed to understand it. */
+/**
+ * struct system_event as the kernel wrote it, with what is needed to understand it. The VMM's ABI is not: the one that
+ * places a member elsewhere is i386 (legacy flags at offset 4), on x86, where no kernel writes those flags.
+ */
 export type RawEvent = RawContext & (RawBytes | RawFields);
 
 export interface RawContext {
   /** As the reporter names it: `uname -m`, or the kernel tree's word. Empty: not stated. */
   readonly arch: string;
-  /**
-   * How the VMM was compiled: `lp64`, `ilp32`, `i386`; empty: the architecture's usual one. It moves the legacy
-   * flags alone (i386: offset 4, else 8), and only x86 has that ABI, whose legacy flags are never written: so no
-   * answer depends on it.
-   */
-  readonly abi: string;
   readonly capability: Capability;
   /** The number that the reporter asked KVM_CHECK_EXTENSION for; null: not stated. */
   readonly capabilityNumber: number | null;
@@ -32,7 +29,7 @@ export interface RawBytes {
 export interface RawFields {
   readonly form: 'fields';
   readonly type: number;
-  /** null: the reporter's header has none (before Linux 5.18), or it hands on a slice of that length. */
+  /** null: not stated; right only where the reporter's header has none (before Linux 5.18). */
   readonly ndata: number | null;
   readonly data: readonly bigint[];
   /** The legacy name of data[0]; null: not given. */

@@ -6,18 +6,18 @@ export type Capability = 'present' | 'absent' | 'notStated';
 
 /**
  * The normalized form of an event: what the kernel or the VMM said, and nothing that it did not say.
- * Legacy `flags` never appear here; words past `ndata` never appear anywhere.
+ * Legacy `flags` are `data[0]` here, when they can be believed; words past `ndata` never appear anywhere.
  */
 export interface SystemEvent {
   readonly type: EventType;
   /** The kernel's number; null where a VMM spoke, not the kernel. */
   readonly rawType: number | null;
-  /** 64-bit words, the first `ndata` and no others. */
+  /** 64-bit words: the first `ndata`, or the one of a legacy record, and no others. */
   readonly data: readonly bigint[];
   readonly detail: EventDetail;
   readonly anomalies: readonly Anomaly[];
   readonly capability: Capability;
-  /** As stated; empty where a VMM spoke. */
+  /** The table's spelling of what was stated (arch.ts), else the name itself, escaped and bounded. Empty: not stated, or a VMM spoke. */
   readonly arch: string;
 }
 
@@ -32,7 +32,7 @@ export type EventDetail =
         | 'SYSTEM_RESET2'
         | 'SYSTEM_SUSPEND';
       readonly hibernate: boolean;
-      /** 0n: none. */
+      /** Of the flags of SHUTDOWN and RESET; 0n: none. */
       readonly unknownBits: bigint;
     }
   | {

@@ -6,7 +6,7 @@ import {
   type RawEvent as WireRawEvent,
 } from '../gen/vmwarden/v1/system_event.js';
 import { Fault, type Violation } from '../lib/fault.js';
-import { CAPABILITIES, type Parsed } from './system-event-codec.js';
+import { CAPABILITIES, CAPABILITY, type Parsed } from './system-event-codec.js';
 
 /**
  * The raw event of a message, to be given to `normalize`. Violations bear paths below `path`, in the names
@@ -33,9 +33,9 @@ export const rawEventFromProto = (
   }
   const form = formFromProto(message.form, path, violations);
   if (form === null || capability === undefined) return { ok: false, violations };
-  const { arch, abi } = message;
+  const { arch } = message;
   const capabilityNumber = message.capabilityNumber === 0 ? null : message.capabilityNumber;
-  return { ok: true, value: { arch, abi, capability, capabilityNumber, ...form } };
+  return { ok: true, value: { arch, capability, capabilityNumber, ...form } };
 };
 
 const formFromProto = (
@@ -68,6 +68,38 @@ const BYTE_ORDERS: ReadonlyMap<number, ByteOrder | null> = new Map([
   [WireByteOrder.LITTLE, 'little'],
   [WireByteOrder.BIG, 'big'],
 ]);
+
+/** The message of a raw event. `rawEventFromProto` gives an equal one back. */
+export const rawEventToProto = (raw: RawEvent): WireRawEvent => ({
+  arch: raw.arch,
+  abi: '',
+  capability: CAPABILITY[raw.capability],
+  capabilityNumber: raw.capabilityNumber ?? 0,
+  form:
+    raw.form === 'bytes'
+      ? {
+          $case: 'bytes',
+          value: {
+            record: Buffer.from(raw.record),
+            byteOrder: WIRE_BYTE_ORDER[raw.byteOrder ?? 'notStated'],
+          },
+        }
+      : {
+          $case: 'fields',
+          value: {
+            type: raw.type,
+            ndata: raw.ndata ?? undefined,
+            data: [...raw.data],
+            flags: raw.flags ?? undefined,
+          },
+        },
+});
+
+const WIRE_BYTE_ORDER = {
+  little: WireByteOrder.LITTLE,
+  big: WireByteOrder.BIG,
+  notStated: WireByteOrder.UNSPECIFIED,
+} as const;
 
 /** What the reporter gets for a raw event that can't be understood: INVALID_ARGUMENT, with the problem's code as reason. */
 export const problemFault = (problem: Problem, path = 'raw'): Fault => {

@@ -83,7 +83,6 @@ describe('the records of real kernels', () => {
       const answer = normalize({
         form: 'bytes',
         arch: capture.arch,
-        abi: '',
         byteOrder: 'little',
         capability: capture.capSystemEventData > 0 ? 'present' : 'absent',
         capabilityNumber: 215,

@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { type Normalized, normalize } from '../../src/event/normalize.js';
 import type { RawBytes, RawContext, RawEvent, RawFields } from '../../src/event/raw-event.js';
 import type { SystemEvent } from '../../src/event/system-event.js';
+import { detailJson } from '../../src/record/event-json.js';
 import { packed } from './raw-arbitrary.js';
 
 const context: RawContext = {
   arch: 'x86_64',
-  abi: '',
   capability: 'present',
   capabilityNumber: null,
 };
@@ -89,32 +89,61 @@ describe('fields', () => {
     expect(event({ ...arm, ndata: 1, data: [], flags: 1n }).data).toEqual([1n]);
   });
 
-  test('with the capability and no count the flags are stale', () => {
+  test('with the capability and a count of 0 the flags are stale', () => {
+    const hyperv = { data: [], detail: { kind: 'hyperv', origin: 'HYPERV_RESET_MSR' } };
     expect(event({ ndata: 0, flags: 0xdeadn })).toMatchObject({
+      ...hyperv,
+      anomalies: ['STALE_IGNORED'],
+    });
+    expect(event({ ndata: 0, flags: 0n })).toMatchObject({ ...hyperv, anomalies: [] });
+    expect(event({ ...arm, type: 5, ndata: 0, flags: 1n })).toMatchObject({
       data: [],
-      detail: { kind: 'hyperv', origin: 'HYPERV_RESET_MSR' },
-      anomalies: [],
+      detail: { call: 'SYSTEM_SUSPEND' },
+      anomalies: ['STALE_IGNORED'],
     });
   });
 
   test('an old header on a new kernel is read by the old rules', () => {
     expect(event({ ...arm, flags: 1n })).toMatchObject({ data: [1n], anomalies: ['LEGACY_FLAGS'] });
     expect(event({ flags: 1n })).toMatchObject({ data: [], anomalies: ['STALE_IGNORED'] });
+    expect(event({ type: 6, flags: 1n }).anomalies).toEqual(['STALE_IGNORED', 'DATA_MISSING']);
   });
 
-  test('a slice without its count is as long as it is', () => {
-    expect(event({ type: 6, data: [0x100n] }).data).toEqual([0x100n]);
-    expect(event({ type: 6, data: Array(17).fill(0x100n) })).toMatchObject({
-      data: [],
-      anomalies: ['NDATA_OUT_OF_RANGE', 'DATA_UNTRUSTED'],
-    });
-    expect(event({ ...legacyArm, data: [1n, 2n] })).toMatchObject({
+  test('with the capability a count that was left out is asked for, never guessed', () => {
+    const stale = Array.from({ length: 16 }, () => 0xdeadn);
+    for (const part of [
+      { type: 6, data: [0x100n] },
+      { type: 6, data: [0x100n, ...stale.slice(1)] },
+      { type: 6, data: [0x100n], flags: 0x100n },
+      { ...arm, type: 2 },
+      { type: 3 },
+    ]) {
+      const problem = problemOf(fields(part));
+      expect(problem).toMatchObject({ code: 'MISSING_CONTEXT', field: 'fields.ndata' });
+      expect(problem.advice).toContain('State ndata as the kernel wrote it');
+    }
+    expect(problemOf(fields({ data: [1n], capabilityNumber: 214 })).code).toBe(
+      'WRONG_CAPABILITY_NUMBER',
+    );
+  });
+
+  test('without the capability words behind the first are ignored when no count was sent', () => {
+    for (const capability of ['absent', 'notStated'] as const) {
+      const unstated = capability === 'notStated' ? ['CAP_UNKNOWN'] : [];
+      for (const arch of ['arm64', 'riscv64', 'arm']) {
+        expect(event({ arch, capability, data: [1n, 2n, 3n] })).toMatchObject({
+          data: [1n],
+          anomalies: ['LEGACY_FLAGS', ...unstated],
+        });
+        expect(event({ arch, capability, data: [1n, 2n], flags: 2n })).toMatchObject({
+          data: [1n],
+          anomalies: ['LEGACY_FLAGS', 'ALIAS_CONFLICT', ...unstated],
+        });
+      }
+    }
+    expect(event({ ...legacyArm, data: [1n], ndata: 2 })).toMatchObject({
       data: [],
       anomalies: ['NDATA_WITHOUT_CAP', 'DATA_UNTRUSTED'],
-    });
-    expect(event({ ...legacyArm, data: [1n] })).toMatchObject({
-      data: [1n],
-      anomalies: ['LEGACY_FLAGS'],
     });
   });
 
@@ -128,12 +157,16 @@ describe('fields', () => {
   });
 
   test('a swapped type is BYTE_ORDER_SUSPECT', () => {
-    expect(problemOf(fields({ type: 0x0200_0000 }))).toMatchObject({
+    const problem = problemOf(fields({ type: 0x0200_0000, ndata: 0 }));
+    expect(problem).toMatchObject({
       code: 'BYTE_ORDER_SUSPECT',
       field: 'fields.type',
       value: '0x2000000',
     });
-    expect(event({ type: 0x0800_0000 }).anomalies).toEqual(['UNKNOWN_TYPE']);
+    // RawFields has no byte order that one could state.
+    expect(problem.advice).toMatch(/^Swap the bytes of every number/);
+    expect(problem.advice).not.toContain('State');
+    expect(event({ type: 0x0800_0000, ndata: 0 }).anomalies).toEqual(['UNKNOWN_TYPE']);
   });
 });
 
@@ -159,7 +192,7 @@ describe('context', () => {
         field: 'capabilityNumber',
         value: String(number),
       });
-      expect(problem.advice).toMatch(/215.*214.*KVM_CAP_VM_TSC_CONTROL/);
+      expect(problem.advice).toMatch(/for 215\b.*214.* is KVM_CAP_VM_TSC_CONTROL/);
     },
   );
 
@@ -187,11 +220,16 @@ describe('context', () => {
     expect(eventOf(normalize(bytes({ arch, record }))).detail.kind).toBe('ghcbTermination');
   });
 
-  test('a hostile architecture name is kept, bounded and escaped', () => {
-    const arch = `\u001b[31m${'x'.repeat(1000)}`;
-    const { arch: kept, anomalies } = event({ arch });
-    expect(kept).toBe(`\\x1b[31m${'x'.repeat(27)}`);
-    expect(anomalies).toEqual(['UNEXPECTED_ARCH']);
+  test('a hostile architecture name is kept, escaped, and marked where it was cut', () => {
+    const archOf = (arch: string) => {
+      const { arch: kept, anomalies } = event({ arch, ndata: 0 });
+      expect(anomalies).toEqual(['UNEXPECTED_ARCH']);
+      return kept;
+    };
+    expect(archOf(`\u001b[31m${'x'.repeat(1000)}`)).toBe(`\\x1b[31m${'x'.repeat(27)}...`);
+    expect(archOf('arm64\0junk\n')).toBe('arm64\\x00junk\\x0a');
+    expect(archOf('x'.repeat(32))).toBe('x'.repeat(32));
+    expect(archOf('\u00fc'.repeat(17))).toBe(`${'\\xc3\\xbc'.repeat(16)}...`);
   });
 
   test('a record of 8 bytes is enough where nothing behind the count is read', () => {
@@ -262,6 +300,9 @@ describe('anomalies', () => {
       anomalies: ['UNKNOWN_BITS'],
     });
     expect(anomaliesOf({ ...arm, type: 4, ndata: 1, data: [1n] })).toEqual(['UNKNOWN_BITS']);
+    const suspend = event({ ...arm, type: 5, ndata: 1, data: [6n] });
+    expect(suspend).toMatchObject({ data: [6n], anomalies: ['UNKNOWN_BITS'] });
+    expect(detailJson(suspend.detail)).toEqual({ psci: 'SYSTEM_SUSPEND' });
     expect(anomaliesOf({ arch: 'riscv64', ndata: 1, data: [1n << 32n] })).toEqual(['UNKNOWN_BITS']);
   });
 

@@ -54,7 +54,6 @@ export const context: fc.Arbitrary<RawContext> = fc.record({
     { weight: 9, arbitrary: fc.constantFrom(...arches) },
     { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 60 }) },
   ),
-  abi: fc.constantFrom('', 'lp64', 'ilp32', 'i386'),
   capability: fc.constantFrom('present', 'absent', 'notStated'),
   capabilityNumber: fc.oneof(
     { weight: 9, arbitrary: fc.constantFrom(null, 215) },
@@ -142,7 +141,7 @@ export const plausible: fc.Arbitrary<RawEvent> = fc
     fc.boolean(),
   )
   .map(([[arch, type], words, order, asFields]) => {
-    const shared: RawContext = { arch, abi: '', capability: 'present', capabilityNumber: 215 };
+    const shared: RawContext = { arch, capability: 'present', capabilityNumber: 215 };
     return asFields
       ? { ...shared, form: 'fields', type, ndata: words.length, data: words, flags: null }
       : {

@@ -7,7 +7,6 @@ import { decodedJson } from '../../src/record/event-json.js';
 interface Vector {
   readonly id: string;
   readonly arch: string;
-  readonly abi: string;
   readonly endian: 'little' | 'big';
   readonly capSystemEventData: number | null;
   readonly rawHex: string;
@@ -35,7 +34,6 @@ describe('the vectors from kernel sources', () => {
     const answer = normalize({
       form: 'bytes',
       arch: vector.arch,
-      abi: vector.abi,
       byteOrder: vector.endian,
       capability: capability(vector.capSystemEventData),
       capabilityNumber: null,

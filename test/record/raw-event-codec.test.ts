@@ -1,7 +1,13 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { normalize } from '../../src/event/normalize.js';
 import { RawEvent } from '../../src/gen/vmwarden/v1/system_event.js';
-import { problemFault, rawEventFromProto } from '../../src/record/raw-event-codec.js';
+import {
+  problemFault,
+  rawEventFromProto,
+  rawEventToProto,
+} from '../../src/record/raw-event-codec.js';
+import { anyRaw } from '../event/raw-arbitrary.js';
 
 const violations = (message: RawEvent | undefined) => {
   const parsed = rawEventFromProto(message);
@@ -22,7 +28,6 @@ describe('a raw event from its message', () => {
       value: {
         form: 'bytes',
         arch: 'arm64',
-        abi: 'lp64',
         capability: 'present',
         capabilityNumber: 215,
         byteOrder: 'big',
@@ -33,7 +38,7 @@ describe('a raw event from its message', () => {
 
   test('fields, absent ones as null', () => {
     const stated = { type: 2, ndata: 1, data: ['18446744073709551615'], flags: '0' };
-    const context = { arch: 'x86_64', abi: '', capability: 'notStated', capabilityNumber: null };
+    const context = { arch: 'x86_64', capability: 'notStated', capabilityNumber: null };
     expect(rawEventFromProto(RawEvent.fromJSON({ arch: 'x86_64', fields: stated }))).toEqual({
       ok: true,
       value: { ...context, form: 'fields', type: 2, ndata: 1, data: [(1n << 64n) - 1n], flags: 0n },
@@ -60,6 +65,22 @@ describe('a raw event from its message', () => {
   });
 });
 
+test('a raw event comes back from its message', () => {
+  fc.assert(
+    fc.property(anyRaw, (raw) => {
+      const message = RawEvent.decode(RawEvent.encode(rawEventToProto(raw)).finish());
+      // The wire has 0 for a number that was not stated.
+      const capabilityNumber = raw.capabilityNumber || null;
+      const record = raw.form === 'bytes' && { record: Buffer.from(raw.record) };
+      expect(rawEventFromProto(message)).toEqual({
+        ok: true,
+        value: { ...raw, arch: message.arch, capabilityNumber, ...record },
+      });
+    }),
+    { numRuns: 500 },
+  );
+});
+
 describe('a problem as a fault', () => {
   const faultOf = (json: unknown) => {
     const raw = rawEventFromProto(RawEvent.fromJSON(json));
@@ -71,6 +92,11 @@ describe('a problem as a fault', () => {
   test.each([
     ['TRUNCATED', 'raw.bytes.record', { bytes: { record: 'AgAAAA==' } }],
     ['TRUNCATED', 'raw.fields.data', { capability: 1, fields: { type: 2, ndata: 1 } }],
+    [
+      'MISSING_CONTEXT',
+      'raw.fields.ndata',
+      { arch: 'x86_64', capability: 1, fields: { type: 6, data: ['256'] } },
+    ],
     ['MISSING_CONTEXT', 'raw.arch', { bytes: { record: 'AgAAAAAAAAA=' } }],
     [
       'MISSING_CONTEXT',

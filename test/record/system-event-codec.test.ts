@@ -56,7 +56,6 @@ test('a word above 2^53 is decimal text in proto3 JSON, to the last bit', () => 
   const answer = normalize({
     form: 'fields',
     arch: 'x86_64',
-    abi: '',
     capability: 'present',
     capabilityNumber: null,
     type: 6,

@@ -465,7 +465,10 @@ export function byteOrderToJSON(object: ByteOrder): string {
 export interface RawEvent {
   /** x86_64, i386, arm64, arm, riscv64, riscv32, s390x, ppc64, ... as `uname -m` or the kernel's tree says it. */
   arch: string;
-  /** How the VMM was compiled: "lp64", "ilp32", "i386". Empty: the architecture's usual one. */
+  /**
+   * How the VMM was compiled: "lp64", "ilp32", "i386". Not read: the one ABI that places a member elsewhere is i386
+   * (legacy flags at offset 4), and no x86 kernel ever wrote those flags.
+   */
   abi: string;
   capability: Capability;
   /**
@@ -484,24 +487,34 @@ export interface RawBytes {
 
 export interface RawFields {
   type: number;
-  /** Absent: the reporter's header has no such field (before Linux 5.18). */
-  ndata?: number | undefined;
+  /**
+   * As the kernel wrote it, 0 too. Absent: the reporter's header has no such field (before Linux 5.18), and nothing but
+   * flags is reported; with the capability anything else without ndata is refused (MISSING_CONTEXT).
+   */
+  ndata?:
+    | number
+    | undefined;
+  /** At least ndata words; those past ndata are never read, stored or forwarded. */
   data: bigint[];
+  /** The legacy name of data[0]. */
   flags?: bigint | undefined;
 }
 
-/** The normalized form of an event. Legacy flags never appear in it. */
+/** The normalized form of an event. */
 export interface SystemEvent {
   type: EventType;
   /** The number that the kernel wrote; absent where a VMM, not the kernel, spoke. */
   rawType?:
     | number
     | undefined;
-  /** The first ndata words, and no others. */
+  /** The words that the kernel wrote, and no others: the first ndata, or the one word of a legacy record (LEGACY_FLAGS). */
   data: bigint[];
   anomalies: Anomaly[];
   capability: Capability;
-  /** Architecture as stated; empty where a VMM spoke. */
+  /**
+   * The usual spelling of the architecture that was stated (aarch64 stays aarch64, AArch64 becomes it). A name that is not
+   * known here is escaped to printable ASCII and cut at 32 bytes, then ending in "...". Empty: not stated, or a VMM spoke.
+   */
   arch: string;
   detail:
     | { $case: "psci"; value: PsciDetail }
@@ -519,7 +532,7 @@ export interface PsciDetail {
   call: string;
   /** SYSTEM_OFF2: keep the machine as a hibernated one. */
   hibernate: boolean;
-  /** Bits of data[0] that have no meaning here; 0: none. */
+  /** Bits of data[0] that have no meaning here; 0: none. Always 0 for SYSTEM_SUSPEND, which has no flags. */
   unknownBits: bigint;
 }
 
@@ -554,7 +567,7 @@ export interface GhcbDetail {
 }
 
 export interface TdxDetail {
-  /** GPR16, TDX3, GHCI10, GHCI_PACKED or UNKNOWN_LAYOUT. */
+  /** GPR16, TDX3, GHCI10 or GHCI_PACKED. An unknown layout has no TdxDetail, but ANOMALY_UNKNOWN_LAYOUT. */
   layout: string;
   errorCode: number;
   extendedCode: number;
@@ -565,7 +578,10 @@ export interface TdxDetail {
   regMask?:
     | bigint
     | undefined;
-  /** What the guest said, at most 64 bytes, control bytes escaped. Absent: it said nothing. */
+  /**
+   * What the guest said: at most 64 bytes, each other than 0x20 to 0x7e as \xNN. Absent: it exposed no register (GPR16), the
+   * record has no words for it (GHCI_PACKED of 2), or the layout carries none (TDX3).
+   */
   message?: string | undefined;
 }
 
