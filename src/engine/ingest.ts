@@ -17,7 +17,7 @@ import {
   reportRowKey,
 } from './report-key.js';
 import { markUnstated } from './unstated.js';
-import type { VmRow } from './vm-row.js';
+import type { Facts, VmRow } from './vm-row.js';
 
 /** VMs that reporters may bring in without an entry in the configuration. */
 const MAX_VMS = 10_000;
@@ -116,13 +116,14 @@ export class Ingest {
       incidentOf(before, change.row, admission),
       fold,
     );
-    if (change.row.incident?.step.kind === 'started') this.#core.onPoint('intent:before');
+    if (opens(change.row, facts)) this.#core.onPoint('intent:before');
     const sequence = await world.commit({
       kind: 'ingest',
       records: [record, ...change.records],
       row: change.row,
-      rows: keyed.flatMap(({ report: said }) =>
-        keyRow(said, { sequence: facts.sequence, disposition }, stamp),
+      rows: keyed.flatMap(({ report: said, driver }) =>
+        // A driver says nothing twice, and is not asked whether it did.
+        driver === null ? keyRow(said, { sequence: facts.sequence, disposition }, stamp) : [],
       ),
     });
     this.#admitted(change.row, admission);
@@ -144,22 +145,29 @@ export class Ingest {
 
   #admitted(row: VmRow, { facts, disposition }: Admission): void {
     // The intent is this event's own; one that a later commit began belongs to whoever made that.
-    if (row.incident?.facts.sequence === facts.sequence) this.#actuator.own(row, false);
+    if (opens(row, facts)) this.#actuator.own(row, false);
     this.#actuator.kick(row.id);
-    this.#core.log.info(
-      {
-        vm: row.id,
-        type: facts.event.type,
-        origin: facts.origin,
-        initiator: facts.initiator,
-        disposition,
-        sequence: facts.sequence,
-        ...(row.incident !== null && { incidentId: row.incident.id, rule: row.incident.rule }),
-      },
-      'event',
+    // Behind the act, which the guest waits for.
+    setImmediate(() =>
+      this.#core.log.info(
+        {
+          vm: row.id,
+          type: facts.event.type,
+          origin: facts.origin,
+          initiator: facts.initiator,
+          disposition,
+          sequence: facts.sequence,
+          ...(row.incident !== null && { incidentId: row.incident.id, rule: row.incident.rule }),
+        },
+        'event',
+      ),
     );
   }
 }
+
+/** This event's own commit began an act. */
+const opens = ({ incident }: VmRow, { sequence }: Facts): boolean =>
+  incident?.facts.sequence === sequence && incident.step.kind === 'started';
 
 const incidentOf = (
   before: VmRow,
