@@ -1,10 +1,10 @@
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { badInput, decodeLine } from './decode-line.js';
+import { decodeLine } from './decode-line.js';
+import { linesOf } from './decode-lines.js';
 
-/** A line of a capture has about 700 bytes; what is longer is not kept. */
-const MAX_LINE_BYTES = 64 * 1024;
-const NEWLINE = 0x0a;
+/** Answers are handed on in pieces of about this many characters: a short line may have an answer fifty times as long. */
+const PIECE_LENGTH = 64 * 1024;
 
 /**
  * Decodes JSON lines: one answer a line, in order, in constant memory, no faster than `output` takes them. Blank lines are
@@ -18,18 +18,15 @@ export const decodeStream = async (
 ): Promise<number> => {
   let exitCode = 0;
   const answers = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
-    let lineNumber = 0;
     for await (const lines of linesOf(chunks)) {
       let text = '';
       for (const line of lines) {
-        lineNumber += 1;
-        if (line?.trim() === '') continue;
-        const answer =
-          line === null
-            ? badInput(lineNumber, null, `a line of at most ${MAX_LINE_BYTES} bytes`)
-            : decodeLine(line, lineNumber, verbose);
+        const answer = decodeLine(line, verbose);
         if (!answer.readable) exitCode = 1;
-        text += `${JSON.stringify(answer.output)}\n`;
+        text += `${answer.text}\n`;
+        if (text.length < PIECE_LENGTH) continue;
+        yield text;
+        text = '';
       }
       if (text !== '') yield text;
     }
@@ -40,35 +37,4 @@ export const decodeStream = async (
     if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
   }
   return exitCode;
-};
-
-/** The lines that each chunk completes; null: one that was too long to keep. */
-const linesOf = async function* (
-  chunks: AsyncIterable<Buffer>,
-): AsyncGenerator<readonly (string | null)[]> {
-  let parts: Buffer[] = [];
-  let length = 0;
-  const add = (part: Buffer): void => {
-    length += part.length;
-    if (length <= MAX_LINE_BYTES) parts.push(part);
-    else parts = [];
-  };
-  const take = (): string | null => {
-    const line = length > MAX_LINE_BYTES ? null : Buffer.concat(parts).toString('utf8');
-    parts = [];
-    length = 0;
-    return line;
-  };
-  for await (const chunk of chunks) {
-    const lines: (string | null)[] = [];
-    let start = 0;
-    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
-      add(chunk.subarray(start, end));
-      lines.push(take());
-      start = end + 1;
-    }
-    if (start < chunk.length) add(chunk.subarray(start));
-    yield lines;
-  }
-  if (length > 0) yield [take()];
 };

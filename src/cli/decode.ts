@@ -3,7 +3,8 @@ import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import { normalize } from '../event/normalize.js';
 import { decodedJson } from '../record/event-json.js';
-import { type DecodeContext, problemJson, rawEvent } from './decode-line.js';
+import { HEX_EXPECTED, pastedBytes, rawRecord, withoutArguments } from './decode-input.js';
+import { problemJson } from './decode-line.js';
 import { decodeStream } from './decode-stream.js';
 import { eventView, problemView, type Style } from './decode-view.js';
 
@@ -15,7 +16,6 @@ export interface DecodeStreams {
 
 export interface DecodeOptions {
   readonly arch?: string;
-  readonly abi?: string;
   readonly endian?: string;
   readonly cap?: string;
   readonly json?: boolean;
@@ -36,35 +36,26 @@ export const decode = async (
     stderr.write(`vmwarden decode: ${message}\n`);
     return 2;
   };
-  const { arch, abi, endian, cap } = options;
+  const { arch, endian, cap } = options;
   if (words.length === 0) {
-    if (arch !== undefined || abi !== undefined || endian !== undefined || cap !== undefined) {
-      return wrongUse(
-        'HEX is missing; on stdin each line states its own arch, abi, endian and cap',
-      );
+    if (arch !== undefined || endian !== undefined || cap !== undefined) {
+      return wrongUse('HEX is missing; on stdin each line states its own arch, endian and cap');
     }
     if (stdin.isTTY === true) {
       return wrongUse('give HEX with --arch and --cap, or JSON lines on stdin');
     }
     return decodeStream(stdin, stdout, options.verbose === true);
   }
-  const digits = words.join('').replace(/^0x/i, '').replaceAll(/[\s:]/g, '');
-  if (!/^(?:[0-9a-f]{2})*$/i.test(digits)) {
-    return wrongUse('HEX is not an even number of hexadecimal digits');
-  }
+  const record = pastedBytes(words.join(''));
+  if (record === null) return wrongUse(`HEX is not ${HEX_EXPECTED}`);
   if (cap !== undefined && !/^-?\d{1,9}$/.test(cap)) {
     return wrongUse('--cap is not a whole number: the answer of KVM_CHECK_EXTENSION(215)');
   }
   if (endian !== undefined && endian !== 'little' && endian !== 'big') {
     return wrongUse('--endian is neither little nor big');
   }
-  const context: DecodeContext = {
-    arch: arch ?? '',
-    abi: abi ?? '',
-    byteOrder: endian ?? null,
-    capSystemEventData: cap === undefined ? null : Number(cap),
-  };
-  const normalized = normalize(rawEvent(context, Buffer.from(digits, 'hex')));
+  const capSystemEventData = cap === undefined ? null : Number(cap);
+  const normalized = normalize(rawRecord({ arch, endian, capSystemEventData, record }));
   if (options.json === true) {
     const output = normalized.ok
       ? decodedJson(normalized.event)
@@ -90,12 +81,10 @@ const styleOf = (stdout: DecodeStreams['stdout']): Style => {
 
 /** Adds `vmwarden decode`. */
 export const addDecodeCommand = (program: Command): void => {
-  program
-    .command('decode')
+  withoutArguments(program.command('decode'))
     .description('explain a raw event, or decode JSON lines from stdin')
     .argument('[hex...]', 'the record from byte 0 of system_event on')
     .option('--arch <name>', 'architecture of the host: x86_64, arm64, riscv64, ...')
-    .option('--abi <name>', 'how the VMM was compiled: lp64, ilp32, i386')
     .option('--endian <order>', 'little or big; default: the usual order of the architecture')
     .option('--cap <answer>', 'what KVM_CHECK_EXTENSION(215) answered; default: not stated')
     .option('--json', 'one JSON object a line (always so for lines from stdin)')

@@ -1,24 +1,33 @@
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { Metadata } from '@grpc/grpc-js';
 import { type Command, InvalidArgumentError } from 'commander';
+import type { RawEvent } from '../event/raw-event.js';
 import {
   EventServiceClient,
   ReportEventRequest,
   type ReportEventResponse,
 } from '../gen/vmwarden/v1/event_service.js';
 import { Disposition, Record } from '../gen/vmwarden/v1/record.js';
-import { Initiator, type RawEvent } from '../gen/vmwarden/v1/system_event.js';
+import { Initiator } from '../gen/vmwarden/v1/system_event.js';
 import { isFault } from '../lib/fault.js';
 import { eventJson } from '../record/event-json.js';
+import { rawEventToProto } from '../record/raw-event-codec.js';
 import { systemEventFromProto } from '../record/system-event-codec.js';
 import { addConfigOptions, type ConfigFlags, configOrExit } from './config-options.js';
+import {
+  HEX_EXPECTED,
+  lineInput,
+  OTHER_EXIT_EXPECTED,
+  pastedBytes,
+  rawRecord,
+  withoutArguments,
+} from './decode-input.js';
+import { LINE_EXPECTED, type Line, linesOf } from './decode-lines.js';
 import { describeFault } from './describe-fault.js';
 import { call, deadline, withClient } from './grpc-client.js';
 import { FAILED, GOOD, type Io, printJson, printLine, WRONG_USE } from './io.js';
 import { plainText } from './plain-text.js';
 import { recordText } from './record-text.js';
-import { rawOf, reportInput } from './report-input.js';
 
 export interface ReportOptions {
   readonly vm: string;
@@ -28,7 +37,6 @@ export interface ReportOptions {
   /** With `--file` each line's number is put behind it. */
   readonly requestId?: string;
   readonly arch?: string;
-  readonly abi?: string;
   readonly endian?: 'little' | 'big';
   readonly cap?: number;
   readonly hex?: string;
@@ -39,29 +47,70 @@ export interface ReportOptions {
 
 /** Reports one event, or each line of a file in order. 1 when one was not taken; the others are reported all the same. */
 export const report = async (io: Io, socket: string, options: ReportOptions): Promise<number> => {
-  const { hex, file } = options;
-  if ((hex === undefined) === (file === undefined)) {
-    await printLine(io.stderr, 'vmwarden report: give either --hex or --file');
+  const source = sourceOf(options);
+  if (source.kind === 'wrongUse') {
+    await printLine(io.stderr, `vmwarden report: ${source.message}`);
     return WRONG_USE;
   }
   return withClient(EventServiceClient, socket, async (client) => {
-    if (hex !== undefined) {
-      const raw = rawOf({ ...options, capSystemEventData: options.cap, rawHex: hex });
+    if (source.kind === 'record') {
+      const { record } = source;
+      const raw = rawRecord({ ...options, capSystemEventData: options.cap, record });
       return send(io, client, options, raw, options.requestId ?? '', null);
     }
     let code = GOOD;
-    for await (const { text, number } of lines(io, file ?? '')) {
-      const input = reportInput(text);
-      if (input.kind === 'problem') {
-        await tellProblem(io, options, number, input.reason, input.message);
-        if (input.reason === 'BAD_INPUT') code = FAILED;
-        continue;
+    const input = source.file === '-' ? io.stdin : createReadStream(source.file);
+    for await (const lines of linesOf(input)) {
+      for (const line of lines) {
+        if ((await sendLine(io, client, options, line)) !== GOOD) code = FAILED;
       }
-      const id = options.requestId === undefined ? '' : `${options.requestId}-${number}`;
-      if ((await send(io, client, options, input.raw, id, number)) !== GOOD) code = FAILED;
     }
     return code;
   });
+};
+
+type Source =
+  | { readonly kind: 'record'; readonly record: Uint8Array }
+  | { readonly kind: 'lines'; readonly file: string }
+  /** The message repeats nothing of a record: what is past ndata may be guest memory. */
+  | { readonly kind: 'wrongUse'; readonly message: string };
+
+const sourceOf = ({ hex, file }: ReportOptions): Source => {
+  if (hex === undefined && file !== undefined) return { kind: 'lines', file };
+  if (hex === undefined || file !== undefined) {
+    return { kind: 'wrongUse', message: 'give either --hex or --file' };
+  }
+  const record = pastedBytes(hex);
+  return record === null
+    ? { kind: 'wrongUse', message: `--hex is not ${HEX_EXPECTED}` }
+    : { kind: 'record', record };
+};
+
+const sendLine = async (
+  io: Io,
+  client: EventServiceClient,
+  options: ReportOptions,
+  { number, text }: Line,
+): Promise<number> => {
+  const bad = async (message: string): Promise<number> => {
+    await tellProblem(io, options, number, 'BAD_INPUT', message);
+    return FAILED;
+  };
+  if (text === null) return bad(`expected ${LINE_EXPECTED}`);
+  const input = lineInput(text);
+  switch (input.kind) {
+    case 'bad':
+      return bad(`${input.field === null ? '' : `${input.field}: `}expected ${input.expected}`);
+    case 'otherExit': {
+      const message = `exitReason is ${input.exitReason}, expected ${OTHER_EXIT_EXPECTED}`;
+      await tellProblem(io, options, number, 'NOT_A_SYSTEM_EVENT', message);
+      return GOOD;
+    }
+    case 'raw': {
+      const id = options.requestId === undefined ? '' : `${options.requestId}-${number}`;
+      return send(io, client, options, input.raw, id, number);
+    }
+  }
 };
 
 const send = async (
@@ -79,7 +128,7 @@ const send = async (
     bootId: options.bootId ?? '',
     initiator: options.initiator ?? Initiator.UNSPECIFIED,
     requestId,
-    raw,
+    raw: rawEventToProto(raw),
   };
   try {
     const response = await call<ReportEventResponse>((callback) =>
@@ -134,38 +183,26 @@ const responseJson = (line: number | null, response: ReportEventResponse) => {
 const dispositionOf = (disposition: Disposition): string =>
   (Disposition[disposition] ?? 'unknown').toLowerCase().replace('_', ' ');
 
-async function* lines(
-  io: Io,
-  file: string,
-): AsyncGenerator<{ readonly text: string; readonly number: number }> {
-  const input = file === '-' ? io.stdin : createReadStream(file);
-  let number = 0;
-  for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-    number += 1;
-    if (text.trim() !== '') yield { text, number };
-  }
-}
-
 /** Adds `vmwarden report`. */
 export const addReportCommand = (program: Command): void => {
   addConfigOptions(
-    program
-      .command('report')
+    withoutArguments(program.command('report'))
       .description('report raw events to a running vmwarden')
       .requiredOption('--vm <ID>', 'the VM that it happened to')
       .option('--uid <UID>', 'tells a recreated VM of the same name from its forerunner')
       .option('--boot-id <ID>', 'what the reporter calls this boot of the guest')
       .option('--initiator <WHO>', 'guest, host, operator or unknown', initiatorOf)
       .option('--request-id <ID>', 'a repeat with the same id gets the first answer')
-      .option('--hex <HEX>', 'the record from byte 0 of system_event on', hexOf)
+      .option('--hex <HEX>', 'the record from byte 0 of system_event on')
       .option('--arch <NAME>', 'with --hex: architecture of the host: x86_64, arm64, riscv64, ...')
-      .option('--abi <NAME>', 'with --hex: how the VMM was compiled: lp64, ilp32, i386')
       .option('--endian <ORDER>', 'with --hex: little or big', endianOf)
       .option('--cap <ANSWER>', 'with --hex: what KVM_CHECK_EXTENSION(215) answered', capOf)
       .option('--file <FILE>', 'JSON lines as `decode` reads them; "-" for standard input')
       .option('--json', 'one JSON object a line'),
     ['data-dir', 'socket'],
-  ).action(async (flags: ConfigFlags & ReportOptions) => {
+  ).action(async (flags: ConfigFlags & ReportOptions, command: Command) => {
+    const source = sourceOf(flags);
+    if (source.kind === 'wrongUse') command.error(`error: ${source.message}`);
     const loaded = await configOrExit(flags, process);
     process.exitCode =
       typeof loaded === 'number' ? loaded : await report(process, loaded.config.socket, flags);
@@ -185,12 +222,6 @@ const initiatorOf = (text: string): Initiator => {
     default:
       throw new InvalidArgumentError('Expected guest, host, operator or unknown.');
   }
-};
-
-const hexOf = (text: string): string => {
-  const digits = text.replace(/^0x/i, '').replaceAll(/[\s:]/g, '');
-  if (/^(?:[0-9a-f]{2})*$/i.test(digits)) return digits;
-  throw new InvalidArgumentError('Expected an even number of hexadecimal digits.');
 };
 
 const endianOf = (text: string): 'little' | 'big' => {

@@ -34,8 +34,8 @@ const plain = {
 const outputs = (raw: RawEvent, line: string): readonly (string | Uint8Array)[] => {
   const answer = normalize(raw);
   const lines = [line, line.slice(0, -1), line.slice(1), line.replace('"', '')].flatMap((text) => [
-    JSON.stringify(decodeLine(text, 1, true).output),
-    JSON.stringify(decodeLine(text, 1, false).output),
+    decodeLine({ number: 1, text }, true).text,
+    decodeLine({ number: 1, text }, false).text,
   ]);
   if (!answer.ok) {
     const fault = problemFault(answer.problem);

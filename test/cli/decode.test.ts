@@ -101,6 +101,14 @@ describe('JSON lines', () => {
       'capSystemEventData',
       'what KVM_CHECK_EXTENSION(215) answered, a whole number, or null',
     ],
+    [
+      '{"arch":"arm64","rawHex":"","exitReason":"24"}',
+      'exitReason',
+      'a whole number, of which 24 is a system event, or null',
+    ],
+    ['{}', 'rawHex', 'the record as an even number of hexadecimal digits'],
+    ['{x}', null, 'a JSON object on one line'],
+    ['{"arch":"arm64"}]', null, 'a JSON object on one line'],
   ])('%s is BAD_INPUT, and the lines around it are answered', async (line, field, expected) => {
     const { code, lines } = await run([`${OFF}\n${line}\n${OFF}`]);
     expect(answers(lines)).toEqual([
@@ -109,6 +117,50 @@ describe('JSON lines', () => {
       OFF_ANSWER,
     ]);
     expect(code).toBe(1);
+  });
+
+  test('a byte order mark in front of the first line is skipped, elsewhere it is garbage', async () => {
+    const mark = Buffer.from([0xef, 0xbb, 0xbf]);
+    const text = Buffer.concat([mark, Buffer.from(`${OFF}\n`), mark, Buffer.from(OFF)]);
+    const bad = { error: 'BAD_INPUT', line: 2, expected: 'a JSON object on one line' };
+    for (const size of [1, 2, text.length]) {
+      const pieces = Array.from({ length: Math.ceil(text.length / size) }, (_, index) =>
+        text.subarray(size * index, size * (index + 1)),
+      );
+      expect(answers((await run(pieces)).lines)).toEqual([OFF_ANSWER, bad]);
+    }
+    expect(answers((await run([mark, `\n${OFF}`])).lines)).toEqual([OFF_ANSWER]);
+  });
+
+  test('text of more than one byte a letter, and bytes that are no text, end where their line does', async () => {
+    const named = OFF.replace('{', '{"note":"\u00fc\u20ac\u{1f600}",');
+    const broken = Buffer.concat([Buffer.from('{"note":"'), Buffer.of(0xff, 0xe2, 0x82)]);
+    const text = Buffer.concat([
+      Buffer.from(`${named}\n`),
+      broken,
+      Buffer.from(`\n${named}\n${OFF}`),
+    ]);
+    for (const size of [1, 7, text.length]) {
+      const pieces = Array.from({ length: Math.ceil(text.length / size) }, (_, index) =>
+        text.subarray(size * index, size * (index + 1)),
+      );
+      const { lines, code } = await run(pieces);
+      expect(answers(lines)).toMatchObject([OFF_ANSWER, { line: 2 }, OFF_ANSWER, OFF_ANSWER]);
+      expect(code).toBe(1);
+    }
+  });
+
+  test('an answer longer than its line is handed on in pieces', async () => {
+    let longest = 0;
+    const stdout = new Writable({
+      write: (chunk: Buffer, _, done) => {
+        longest = Math.max(longest, chunk.length);
+        done();
+      },
+    });
+    const stdin = Readable.from([Buffer.from('{}\n'.repeat(20_000))]);
+    expect(await decode({ stdin, stdout, stderr: sink().stream }, [], {})).toBe(1);
+    expect(longest).toBeLessThan(80_000);
   });
 
   test('a line without end costs no memory and one answer', async () => {
@@ -260,7 +312,7 @@ test('the command takes what decode takes', () => {
   const program = new Command();
   addDecodeCommand(program);
   const flags = program.commands[0]?.options.map(({ long }) => long);
-  expect(flags).toEqual(['--arch', '--abi', '--endian', '--cap', '--json', '--verbose']);
+  expect(flags).toEqual(['--arch', '--endian', '--cap', '--json', '--verbose']);
 });
 
 const sortAnomalies = (answer: { anomalies?: readonly string[] }) =>
