@@ -11,14 +11,14 @@ const MAX_ID_BYTES = 128;
 const MAX_TIME_MS = 253_402_300_799_999;
 
 /**
- * A request as the engine takes it. Faults (INVALID_ARGUMENT): INVALID_FIELDS with all violations; the
+ * A request as the engine takes it. Faults (INVALID_ARGUMENT): INVALID_FIELDS with all violations, their paths in the names of the proto file; the
  * normalizer's own codes (TRUNCATED, MISSING_CONTEXT, ...) for a raw event that can't be understood.
  */
 export const reportFromRequest = (request: ReportEventRequest): EventReport => {
   const check = createFieldCheck();
-  if (!VM_ID.test(request.vmId)) check.add('vmId', quoted(request.vmId), VM_ID_EXPECTED);
-  check.text('vmUid', request.vmUid, { maxBytes: MAX_ID_BYTES });
-  check.text('bootId', request.bootId, { maxBytes: MAX_ID_BYTES });
+  if (!VM_ID.test(request.vmId)) check.add('vm_id', quoted(request.vmId), VM_ID_EXPECTED);
+  check.text('vm_uid', request.vmUid, { maxBytes: MAX_ID_BYTES });
+  check.text('boot_id', request.bootId, { maxBytes: MAX_ID_BYTES });
   const key = keyOf(request, check);
   const initiator = initiatorOf(request.initiator, check);
   const occurredAtMs = timeOf(request.occurredAt, check);
@@ -43,17 +43,17 @@ export const reportFromRequest = (request: ReportEventRequest): EventReport => {
 
 const keyOf = (request: ReportEventRequest, check: FieldCheck): ReportKey | null => {
   const { requestId, sourceSequence } = request;
-  check.text('requestId', requestId, { maxBytes: MAX_ID_BYTES });
+  check.text('request_id', requestId, { maxBytes: MAX_ID_BYTES });
   if (sourceSequence === undefined) {
     return requestId === '' ? null : { kind: 'request', requestId };
   }
   if (requestId !== '') {
-    check.add('requestId', quoted(requestId), 'either requestId or sourceSequence, not both');
+    check.add('request_id', quoted(requestId), 'either request_id or source_sequence, not both');
   }
   const { source, instance, sequence } = sourceSequence;
-  check.text('sourceSequence.source', source, { maxBytes: MAX_ID_BYTES, required: true });
+  check.text('source_sequence.source', source, { maxBytes: MAX_ID_BYTES, required: true });
   // Without it a source that starts again at 1 would have its new events taken for repeats.
-  check.text('sourceSequence.instance', instance, { maxBytes: MAX_ID_BYTES, required: true });
+  check.text('source_sequence.instance', instance, { maxBytes: MAX_ID_BYTES, required: true });
   return { kind: 'sequence', source, instance, sequence };
 };
 
@@ -82,7 +82,7 @@ const timeOf = (time: Date | undefined, check: FieldCheck): number | null => {
   const ms = time.getTime();
   if (ms >= 0 && ms <= MAX_TIME_MS) return ms;
   check.add(
-    'occurredAt',
+    'occurred_at',
     Number.isNaN(ms) ? 'no time that exists' : `${ms} ms since 1970`,
     'a time from 1970 to 9999; leave it out when the source has no clock',
   );

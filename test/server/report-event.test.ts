@@ -105,20 +105,20 @@ describe('ReportEvent', () => {
       }),
     );
     expect(error?.code).toBe(status.INVALID_ARGUMENT);
-    expect(error?.details).toContain('vmId');
+    expect(error?.details).toContain('vm_id');
     const { info, violations } = detailsOf(error);
     expect(info).toEqual({ reason: 'INVALID_FIELDS', domain: 'vmwarden.dev', metadata: {} });
     expect(violations.map(({ field }) => field).sort()).toEqual([
-      'bootId',
+      'boot_id',
       'initiator',
-      'occurredAt',
+      'occurred_at',
       'raw',
-      'requestId',
-      'sourceSequence.source',
-      'vmId',
-      'vmUid',
+      'request_id',
+      'source_sequence.source',
+      'vm_id',
+      'vm_uid',
     ]);
-    expect(violations.find(({ field }) => field === 'vmId')?.description).toBe(
+    expect(violations.find(({ field }) => field === 'vm_id')?.description).toBe(
       'got "../etc", expected 1 to 253 characters of a-z A-Z 0-9 . _ -',
     );
     expect(violations.every(({ reason }) => reason === 'INVALID_FIELDS')).toBe(true);
@@ -140,6 +140,21 @@ describe('ReportEvent', () => {
     const { info, violations } = detailsOf(error);
     expect(info?.reason).toBe('TRUNCATED');
     expect(violations).toMatchObject([{ field: 'raw.bytes.record', reason: 'TRUNCATED' }]);
+    expect(server.engine.reports).toEqual([]);
+  });
+
+  test('every violation has the spelling of the proto file', async () => {
+    const server = await startTestServer();
+    const field = async (message: ReportEventRequest) =>
+      detailsOf((await report(server, message)).error).violations[0]?.field;
+    const bytes = { $case: 'bytes' as const, value: { record: Buffer.alloc(16), byteOrder: 0 } };
+    const words = { type: 6, ndata: undefined, data: [0x100n], flags: undefined };
+    const noCount = { $case: 'fields' as const, value: words };
+    expect(await field(request({ raw: { ...crash, form: bytes } }))).toBe('raw.bytes.byte_order');
+    expect(await field(request({ raw: { ...crash, form: noCount } }))).toBe('raw.fields.ndata');
+    expect(await field(request({ raw: { ...crash, capabilityNumber: 214 } }))).toBe(
+      'raw.capability_number',
+    );
     expect(server.engine.reports).toEqual([]);
   });
 
