@@ -124,12 +124,25 @@ export const VM_ROW_PREFIX = 'vm/';
 
 export const vmRowKey = (id: string): string => `${VM_ROW_PREFIX}${id}`;
 
-export const encodeVmRow = (row: VmRow): Uint8Array =>
-  Buffer.from(
-    JSON.stringify(row, (_key, value: unknown) =>
-      typeof value === 'bigint' ? { $hex: value.toString(16) } : value,
-    ),
-  );
+/** Only events hold 64-bit words: a replacer for the whole row would be called for each of its values. */
+export const encodeVmRow = (row: VmRow): Uint8Array => {
+  const { incident, pending } = row;
+  const plain = {
+    ...row,
+    incident: incident === null ? null : { ...incident, facts: plainFacts(incident.facts) },
+    pending: pending.map(plainFacts),
+  };
+  return Buffer.from(JSON.stringify(plain));
+};
+
+const plainFacts = (facts: Facts): unknown => ({ ...facts, event: withoutBigints(facts.event) });
+
+const withoutBigints = (value: unknown): unknown => {
+  if (typeof value === 'bigint') return { $hex: value.toString(16) };
+  if (Array.isArray(value)) return value.map(withoutBigints);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, of]) => [key, withoutBigints(of)]));
+};
 
 /** null: not a row that this version can read. */
 export const decodeVmRow = (bytes: Uint8Array): VmRow | null => {

@@ -29,7 +29,8 @@ spec:
   mode: enforce
   budgets:
     plenty:
-      limits: [{ attempts: 1000, within: 1h }]
+      limits: [{ attempts: 1000, within: 10s }]
+      stableAfter: 1s
       delay: { base: 0s, max: 0s }
   rules:
     - name: crashed

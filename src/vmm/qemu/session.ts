@@ -202,7 +202,8 @@ export class Session {
     this.#view = step.view;
     if (step.told !== null) this.tell(step.told, false);
     if (step.ask) this.#ask();
-    else if (this.#wantsAnswer(event)) this.#lookAhead();
+    // Behind what was told, which goes to the journal within this turn.
+    else if (this.#wantsAnswer(event)) queueMicrotask(() => this.#lookAhead());
     this.#waiters.tell(event);
   }
 
