@@ -96,16 +96,16 @@ export class Actuator {
     if (incident.step.kind !== 'planned') return true;
     const core = this.#core;
     const row = core.roster.row(vm);
-    const lapse = lapsed(row, incident, this.#ports.driverLife, core.stamp());
+    const lapse = lapsed(row, incident, this.#ports.driverLife, core.stamp(vm));
     if (lapse !== null) return await this.#settle(vm, lapse, 0n, '');
     const leftMs = incident.step.waitMs - ageMs(incident.step.since, core.clock.now());
-    const reachable = core.roster.entry(vm).live.contact !== 'lost';
+    const reachable = core.isReachable(vm);
     if (leftMs > 0 || !reachable) {
       const untilLapse = core.policy.safety.maxWaitMs - ageMs(incident.openedAt, core.clock.now());
       this.#wake(vm, leftMs > 0 ? Math.min(leftMs, untilLapse + 1) : untilLapse + 1);
       return false;
     }
-    const done = await core.persist(vm, (row) => begin(row, core.stamp()));
+    const done = await core.persist(vm, (row) => begin(row, core.stamp(vm)));
     if (done) this.own(core.roster.row(vm), false);
     return done;
   }
@@ -135,7 +135,9 @@ export class Actuator {
   async #settle(vm: string, outcome: Outcome, elapsedNs: bigint, path: string): Promise<boolean> {
     this.#core.onPoint('outcome:before');
     const done = await this.#core.persist(vm, (row) =>
-      row.incident === null ? null : advance(row, { outcome, elapsedNs, path }, this.#core.stamp()),
+      row.incident === null
+        ? null
+        : advance(row, { outcome, elapsedNs, path }, this.#core.stamp(vm)),
     );
     const row = this.#core.world.get(vm);
     if (done && row !== undefined) this.own(row, false);
@@ -152,7 +154,8 @@ export class Actuator {
     const driver = this.#core.roster.entry(vm).driver;
     if (step === undefined)
       return { outcome: cancelled('NO_STEP', 'the plan has ended'), path: '' };
-    if (facts.unstated && !resumed) {
+    const reported = facts.boots === null && driver.kind !== 'observe';
+    if ((facts.unstated || reported) && !resumed) {
       const disagrees = await this.#disagrees(driver, incident);
       if (disagrees !== null) return { outcome: disagrees, path: '' };
     }
@@ -195,7 +198,7 @@ export class Actuator {
     }
   }
 
-  /** An event without a boot id is acted on only if the VMM shows the state it speaks of. */
+  /** What no driver saw is acted on only if the VMM shows the state it speaks of: it may be late, or of another boot. */
   async #disagrees(driver: Driver, incident: Incident): Promise<Outcome | null> {
     const { type } = incident.facts.event;
     try {
@@ -207,7 +210,7 @@ export class Actuator {
             `${type} without a boot id, but the guest is ${inspection.raw}`,
           );
     } catch (error) {
-      return cancelled('CANNOT_INSPECT', `${type} without a boot id, and ${messageOf(error)}`);
+      return cancelled('CANNOT_INSPECT', `${type} was reported, but ${messageOf(error)}`);
     }
   }
 

@@ -43,7 +43,8 @@ export const admit = (row: VmRow, arrival: Arrival, sequence: Sequence, now: Mom
   const older = placed.epoch < placed.row.epoch;
 
   const inherited = burst === null ? report.initiator : burst.initiator;
-  const raises = report.event.type === 'RESET' && burst === null && !older;
+  const raises =
+    report.event.type === 'RESET' && burst === null && !older && !isProven(row, report.initiator);
   const next: VmRow = {
     ...placed.row,
     epoch: placed.row.epoch + (raises ? 1 : 0),
@@ -75,6 +76,12 @@ export const admit = (row: VmRow, arrival: Arrival, sequence: Sequence, now: Mom
     facts,
     answer: row.incident === null ? 'now' : 'later',
   };
+};
+
+/** The RESET of our own restart, told late: the restart's outcome has counted this boot already. */
+const isProven = ({ epoch, incident, answered }: VmRow, initiator: Initiator): boolean => {
+  const cause = incident === null ? answered?.epoch : incident.facts.epoch;
+  return initiator === 'vmwarden' && cause !== undefined && epoch > cause;
 };
 
 interface Placement {

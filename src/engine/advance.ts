@@ -2,6 +2,7 @@ import { backoffMs } from '../lib/backoff.js';
 import { ageMs } from '../lib/clock.js';
 import { jitter } from '../lib/jitter.js';
 import { exceeded } from '../policy/budget.js';
+import type { Step } from '../policy/policy.js';
 import type { Inspection, Outcome } from '../vmm/driver.js';
 import {
   answer,
@@ -47,7 +48,8 @@ export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
   const ran = incident.ran || !unrun;
   const after = provenBoot({ ...row, incident: { ...incident, ran } }, outcome, step?.verb);
 
-  const retryable = outcome.kind === 'failed' && attempt <= (step?.retries ?? 0);
+  const retryable =
+    outcome.kind === 'failed' && (attempt <= (step?.retries ?? 0) || isOutOfReach(outcome, step));
   if (retryable) return noted({ row: retry(after, incident.id, attempt, stamp), records: [] });
 
   // What was called off is not a failure to go on from.
@@ -63,8 +65,20 @@ export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
     }
   }
   const settled = ran || !isCharged(incident) ? after : refund(after, incident);
-  return noted(close(settled, remarkOf(incident, outcome, good), stamp));
+  const carriedOut = good || outcome.kind === 'unverified';
+  return noted(close(settled, remarkOf(incident, outcome, good), carriedOut, stamp));
 };
+
+/**
+ * The VMM could not be spoken to, and nothing reached the guest: that is no answer to its death. The step waits for the
+ * VMM, until `maxWait`; one that the plan can do without (a dump) does not keep a guest down.
+ */
+const isOutOfReach = (outcome: Outcome, step: Step | undefined): boolean =>
+  outcome.kind === 'failed' &&
+  step?.onFailure === 'stop' &&
+  (outcome.reason === 'NOT_CONNECTED' ||
+    outcome.reason === 'VMM_SILENT' ||
+    outcome.reason === 'DEADLINE_EXCEEDED');
 
 /**
  * What to do about an intent that an earlier life of vmwarden left without an outcome. Inspected, never blindly run

@@ -18,6 +18,8 @@ export interface Stamp {
   readonly now: Moment;
   readonly journalId: string;
   readonly policy: Policy;
+  /** The VMM can be spoken to, or is known to have ended; else a step waits for contact. */
+  readonly reachable: boolean;
 }
 
 /** Asks the policy about an event and opens the incident that its answer needs. Pure. */
@@ -35,7 +37,7 @@ export const answer = (row: VmRow, facts: Facts, stamp: Stamp): Change => {
   });
   const acts = decision.act && decision.plan.length > 0;
   const decided = decisionRecord(stamp.now, row.id, acts ? id : '', facts, decision);
-  const answered = answeredWith(facts, acts ? id : '', acts, stamp.now);
+  const answered = answeredWith(facts, acts ? id : '', false, stamp.now);
   if (!acts) return { row: { ...row, answered }, records: [decided] };
 
   const charge = decision.budget !== null && !decision.budget.exhausted;
@@ -51,7 +53,8 @@ export const answer = (row: VmRow, facts: Facts, stamp: Stamp): Change => {
     ran: false,
   };
   const opened: VmRow = { ...row, incident, answered, remark: '' };
-  const begun = decision.delayMs > 0 ? { row: opened, records: [] } : begin(opened, stamp);
+  const waits = decision.delayMs > 0 || !stamp.reachable;
+  const begun = waits ? { row: opened, records: [] } : begin(opened, stamp);
   return { row: begun.row, records: [decided, ...begun.records] };
 };
 
@@ -75,7 +78,7 @@ export const begin = (row: VmRow, stamp: Stamp): Change => {
     };
     const reason = `rule ${incident.rule} answered ${incident.facts.event.type}`;
     const held: VmRow = { ...row, hold: { at: stamp.now, reason } };
-    const closed = close(held, `held: ${reason}, incident ${incident.id}`, stamp);
+    const closed = close(held, `held: ${reason}, incident ${incident.id}`, true, stamp);
     return {
       row: closed.row,
       records: [outcomeRecord(stamp.now, place, outcome, 0n, ''), ...closed.records],
@@ -100,14 +103,14 @@ export const begin = (row: VmRow, stamp: Stamp): Change => {
 };
 
 /** Ends the incident, and answers the events that waited for that, until one of them opens the next. */
-export const close = (row: VmRow, remark: string, stamp: Stamp): Change => {
+export const close = (row: VmRow, remark: string, done: boolean, stamp: Stamp): Change => {
   const { incident } = row;
   let closed: VmRow = {
     ...row,
     incident: null,
     remark,
     answered:
-      incident === null ? row.answered : answeredWith(incident.facts, incident.id, true, stamp.now),
+      incident === null ? row.answered : answeredWith(incident.facts, incident.id, done, stamp.now),
   };
   const records: Record[] = [];
   for (
@@ -146,10 +149,10 @@ export const placeOf = (vm: string, incident: Incident, attempt: number): StepPl
 const incidentId = (journalId: string, sequence: Sequence): string =>
   `${journalId.slice(0, 8)}-${sequence}`;
 
-const answeredWith = (facts: Facts, incident: string, acted: boolean, at: Moment): Answered => ({
+const answeredWith = (facts: Facts, incident: string, done: boolean, at: Moment): Answered => ({
   type: facts.event.type,
   origin: facts.origin,
-  acted,
+  done,
   epoch: facts.epoch,
   at,
   incident,

@@ -7,13 +7,14 @@ const SOURCES_PER_VM = 8;
 export interface BootPlacement {
   readonly row: VmRow;
   readonly epoch: number;
-  /** The epoch follows from an earlier id of the same source, not from the first thing it ever said. */
+  /** The epoch is shown: the id was told before, or follows one of the VM's present boot. Else it is assumed. */
   readonly known: boolean;
 }
 
 /**
  * Finds the epoch that a reporting source's boot id means, raising the VM's epoch when the source is the first to
- * tell of a new boot. A source that speaks for the first time is taken to mean the present boot.
+ * tell of a new boot. A source that speaks for the first time, or was silent for some boots, is taken to mean the present
+ * boot, which is not known: it may be late.
  */
 export const placeBoot = (row: VmRow, source: string, bootId: string): BootPlacement => {
   const ids = row.boots[source] ?? [];
@@ -21,12 +22,13 @@ export const placeBoot = (row: VmRow, source: string, bootId: string): BootPlace
   if (found !== undefined) return { row, epoch: found.epoch, known: true };
 
   const previous = ids.at(-1);
-  const epoch = previous !== undefined && previous.epoch === row.epoch ? row.epoch + 1 : row.epoch;
+  const known = previous !== undefined && previous.epoch === row.epoch;
+  const epoch = known ? row.epoch + 1 : row.epoch;
   const mappings = [...ids, { id: bootId, epoch }].slice(-IDS_PER_SOURCE);
   return {
     row: { ...row, epoch, boots: withSource(row.boots, source, mappings) },
     epoch,
-    known: previous !== undefined,
+    known,
   };
 };
 

@@ -48,8 +48,19 @@ export class Core {
     this.onPoint = parts.onPoint;
   }
 
-  stamp(): Stamp {
-    return { now: this.clock.now(), journalId: this.journal.id, policy: this.policy };
+  stamp(vm: string): Stamp {
+    return {
+      now: this.clock.now(),
+      journalId: this.journal.id,
+      policy: this.policy,
+      reachable: this.isReachable(vm),
+    };
+  }
+
+  /** A VMM that is out of contact may come back; one that has ended will not, and its driver says so at once. */
+  isReachable(vm: string): boolean {
+    const { contact } = this.roster.entry(vm).live;
+    return contact !== 'lost' || this.world.get(vm)?.seen?.state === 'exited';
   }
 
   view(row: VmRow): VmView {
@@ -66,6 +77,9 @@ export class Core {
       if (change === null) return true;
       try {
         await this.world.commit({ kind: 'outcome', row: change.row, records: change.records });
+        if (tries > 1 && this.roster.entry(vm).live.contact === 'connected') {
+          this.health.up(`vm ${vm}`);
+        }
         return true;
       } catch (error) {
         this.log.error({ vm, error }, 'outcome not journaled yet');

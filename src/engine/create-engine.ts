@@ -17,6 +17,9 @@ import { Sightings } from './sightings.js';
 import { decodeVmRow, VM_ROW_PREFIX, type VmRow } from './vm-row.js';
 import { World } from './world.js';
 
+/** A VM that is in no configuration is forgotten when nothing was reported of it for so long. */
+const REPORTED_VM_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
+
 export interface EngineOptions {
   readonly journal: Journal;
   readonly clock: Clock;
@@ -44,7 +47,10 @@ export interface RunningEngine extends Engine {
 
 /** Reads the rows back and begins to watch. Faults: those of the journal, ROW_UNREADABLE. */
 export const startEngine = async (options: EngineOptions): Promise<RunningEngine> => {
-  const world = new World(options.journal, await readRows(options.journal));
+  const configured = new Set(options.vms.map(({ id }) => id));
+  const world = new World(options.journal, await readRows(options.journal), (vm) =>
+    configured.has(vm) ? null : options.clock.now().wallMs + REPORTED_VM_KEPT_MS,
+  );
   const roster = new Roster(world, options.observer, options.vms);
   const core = new Core({
     ...options,

@@ -39,7 +39,8 @@ export interface VmView {
   readonly state: string;
   readonly bootId: string;
   readonly bootEpoch: number;
-  readonly phase: 'well' | 'waiting' | 'acting' | 'held';
+  /** `down`: the guest is stopped and nothing more will be done about it. */
+  readonly phase: 'well' | 'waiting' | 'acting' | 'held' | 'down';
   /** Why, in a sentence; empty when well. */
   readonly reason: string;
   /** Empty: none open. */

@@ -19,9 +19,9 @@ export const sameDeath = (a: EventType, b: EventType): boolean =>
   a === b || SAME_DEATH.some((types) => types.includes(a) && types.includes(b));
 
 /**
- * Whether an event tells of what was answered a moment ago, and so needs no answer of its own. While nothing
- * was done about it yet, another type of the same death is news that may call for the first act; the end of a process
- * whose guest had shut down never is.
+ * Whether an event tells of what was answered a moment ago, and so needs no answer of its own: when that answer was
+ * carried out, or when it is the end of a process whose guest had shut down. An answer that came to nothing
+ * (only told, called off, failed) keeps no other from being asked for.
  */
 export const tellsOf = (
   answered: Answered,
@@ -31,9 +31,9 @@ export const tellsOf = (
 ): boolean =>
   ageMs(answered.at, now) <= JOIN_AFTER_MS &&
   sameDeath(answered.type, type) &&
-  (answered.type === type
-    ? answered.origin !== origin
-    : answered.acted || answered.type === 'SHUTDOWN');
+  (answered.done
+    ? answered.type !== type || answered.origin !== origin
+    : answered.type === 'SHUTDOWN' && type === 'VMM_EXITED');
 
 /** Whether a guest found in `state` bears out an event that does not say of which boot it is. */
 export const speaksOf = (type: EventType, state: GuestState): boolean => {

@@ -6,7 +6,7 @@ import { type Admission, type Arrival, admit } from './admit.js';
 import { answer, type Change, type Stamp } from './answer.js';
 import type { Core } from './core.js';
 import type { Receipt } from './engine.js';
-import { type Bundle, Folder } from './fold.js';
+import { type Bundle, driverLane, Folder } from './fold.js';
 import { eventRecord } from './records.js';
 import {
   decodeKnown,
@@ -51,9 +51,14 @@ export class Ingest {
     return await receipt;
   }
 
-  /** Admits what waits for a place in the VM's rate. */
+  /** Admits what waits for a place in a VM's rate. */
   flush(): void {
     this.#folder.flush();
+  }
+
+  /** The same for what the VM's driver told: what comes next must not overtake it. */
+  flushDriver(vm: string): void {
+    this.#folder.flush(driverLane(vm));
   }
 
   #checkVm({ vm, uid }: EventReport): void {
@@ -102,7 +107,7 @@ export class Ingest {
     const { world, roster } = this.#core;
     const { report } = arrival;
     roster.entry(report.vm);
-    const stamp = this.#core.stamp();
+    const stamp = this.#core.stamp(report.vm);
     const before = roster.row(report.vm, report.uid);
     const admission = admit(before, arrival, world.next, stamp.now);
     const change = this.#answered(admission, stamp);

@@ -56,8 +56,12 @@ export class Intake<Item> {
   }
 
   #keep(entry: { order: number; item: Item }): void {
-    if (this.#waiting.length >= KEPT) this.#lost += 1;
-    else this.#waiting.push(entry);
+    this.#waiting.push(entry);
+    // The newest say how the guest is now; the oldest go.
+    if (this.#waiting.length > KEPT) {
+      this.#waiting.shift();
+      this.#lost += 1;
+    }
   }
 
   #arm(): void {
@@ -72,22 +76,27 @@ export class Intake<Item> {
     );
   }
 
+  /** The first is tried alone; when it is taken, all that wait go on together, in order, as they would have come. */
   async #drain(): Promise<void> {
     this.#draining = true;
+    const first = this.#waiting[0];
     try {
-      for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
-        await this.#handle(first.item);
-        this.#waiting.shift();
-      }
-      this.#tries = 0;
-      const lost = this.#lost;
-      this.#lost = 0;
-      this.#onRecovered(lost);
+      if (first !== undefined) await this.#handle(first.item);
     } catch (error) {
       this.#onTrouble(error);
-    } finally {
       this.#draining = false;
-      if (this.#waiting.length > 0) this.#arm();
+      this.#arm();
+      return;
+    }
+    this.#draining = false;
+    this.#tries = 0;
+    const rest = this.#waiting.filter((entry) => entry !== first);
+    this.#waiting = [];
+    const lost = this.#lost;
+    this.#lost = 0;
+    this.#onRecovered(lost);
+    for (const entry of rest) {
+      this.#handle(entry.item).catch((error: unknown) => this.#refused(entry, error));
     }
   }
 }

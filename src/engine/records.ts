@@ -264,4 +264,5 @@ const PHASE: Table<VmView['phase'], Phase> = {
   waiting: Phase.WAITING,
   acting: Phase.ACTING,
   held: Phase.HELD,
+  down: Phase.DOWN,
 };

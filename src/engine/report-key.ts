@@ -23,10 +23,13 @@ export const reportRowKey = ({ key }: EventReport): string | null => {
   return `key/${sha256(JSON.stringify(said))}`;
 };
 
-export const reportDigest = (report: EventReport): string =>
+export const reportDigest = ({ key: _key, ...said }: EventReport): string => contentDigest(said);
+
+/** Equal for equal content, 64-bit words included. */
+export const contentDigest = (content: object): string =>
   sha256(
-    JSON.stringify(report, (name, value: unknown) =>
-      name === 'key' ? undefined : typeof value === 'bigint' ? `0x${value.toString(16)}` : value,
+    JSON.stringify(content, (_name, value: unknown) =>
+      typeof value === 'bigint' ? `0x${value.toString(16)}` : value,
     ),
   );
 

@@ -62,7 +62,9 @@ export class Roster {
   }
 
   #named(id: string, row: VmRow | undefined, reportedUid: string): VmRow {
-    const uid = this.#entries.get(id)?.configured?.uid || reportedUid;
+    // A reporter's uid never replaces what is kept of a VM that its operator has named.
+    const configured = this.#entries.get(id)?.configured;
+    const uid = configured?.uid ?? reportedUid;
     if (row === undefined) return newVmRow(id, uid);
     if (uid === '' || row.uid === uid) return row;
     return row.uid === '' ? { ...row, uid } : newVmRow(id, uid);

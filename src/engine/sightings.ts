@@ -88,6 +88,7 @@ export class Sightings {
 
   async #connected(vm: string, sighting: Connected): Promise<void> {
     const { roster, log, health } = this.#core;
+    this.#ingest.flushDriver(vm);
     const entry = roster.entry(vm);
     const { inspection, continuous, warnings, startedToWait } = sighting;
     entry.live = { ...entry.live, contact: 'connected', warnings, startedToWait };
@@ -120,14 +121,14 @@ export class Sightings {
     const core = this.#core;
     const row = core.roster.row(vm);
     if (this.#actuator.owns(row)) return;
-    const found = resume(row, inspection, core.stamp());
+    const found = resume(row, inspection, core.stamp(vm));
     if (found.kind === 'nothing') return;
     core.log.warn(
       { vm, incidentId: row.incident?.id, how: found.kind, state: inspection.raw },
       'step of an earlier life',
     );
     const done = await core.persist(vm, (current) => {
-      const now = resume(current, inspection, core.stamp());
+      const now = resume(current, inspection, core.stamp(vm));
       switch (now.kind) {
         case 'nothing':
           return null;
@@ -135,7 +136,7 @@ export class Sightings {
           return advance(
             ranMaybe(current),
             { outcome: now.outcome, elapsedNs: 0n, path: '' },
-            core.stamp(),
+            core.stamp(vm),
           );
         case 'again':
         case 'exhausted':

@@ -97,8 +97,8 @@ export type StepPhase =
 export interface Answered {
   readonly type: EventType;
   readonly origin: Origin;
-  /** A plan was carried out, or tried. */
-  readonly acted: boolean;
+  /** A plan was carried out: what else is told of the same death needs no answer of its own. */
+  readonly done: boolean;
   readonly epoch: number;
   readonly at: Moment;
   readonly incident: string;

@@ -2,7 +2,7 @@ import { ageMs, type Moment } from '../lib/clock.js';
 import { usage } from '../policy/budget.js';
 import type { Policy } from '../policy/policy.js';
 import { unmetRules, wantedTakeOver } from '../policy/take-over.js';
-import type { TakeOver } from '../vmm/driver.js';
+import type { GuestState, TakeOver } from '../vmm/driver.js';
 import type { VmView } from './engine.js';
 import type { VmRow } from './vm-row.js';
 
@@ -53,6 +53,9 @@ const policyWarnings = (
     : unmet;
 };
 
+/** Stopped for good, unless somebody does something. */
+const DOWN: ReadonlySet<GuestState> = new Set(['panicked', 'watchdog', 'error']);
+
 const phaseOf = (row: VmRow): Pick<VmView, 'phase' | 'reason'> => {
   const { incident } = row;
   if (incident !== null) {
@@ -63,7 +66,7 @@ const phaseOf = (row: VmRow): Pick<VmView, 'phase' | 'reason'> => {
       : { phase: 'acting', reason: what };
   }
   if (row.hold !== null) return { phase: 'held', reason: row.hold.reason };
-  return { phase: 'well', reason: row.remark };
+  return { phase: DOWN.has(row.seen?.state ?? 'unknown') ? 'down' : 'well', reason: row.remark };
 };
 
 const budgetsOf = (row: VmRow, policy: Policy, now: Moment): VmView['budgets'] =>

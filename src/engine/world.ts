@@ -25,8 +25,16 @@ export class World {
   /** Commits up to this one were dropped with an earlier one that failed, if they were still under way. */
   #droppedThrough = 0;
 
-  constructor(journal: Journal, rows: Iterable<VmRow>) {
+  readonly #keepUntilMs: (vm: string) => number | null;
+
+  /** `keepUntilMs`: when a VM's row may be forgotten unless it is written again; null: never. */
+  constructor(
+    journal: Journal,
+    rows: Iterable<VmRow>,
+    keepUntilMs: (vm: string) => number | null = () => null,
+  ) {
     this.#journal = journal;
+    this.#keepUntilMs = keepUntilMs;
     this.#durable = new Map([...rows].map((row) => [row.id, row]));
   }
 
@@ -55,10 +63,7 @@ export class World {
     const { first, durable } = this.#journal.append({
       kind: staged.kind,
       records: staged.records.map((record) => ({ vm: record.vmId, bytes: encodeRecord(record) })),
-      rows: [
-        ...(row === undefined ? [] : [{ key: vmRowKey(row.id), value: encodeVmRow(row) }]),
-        ...(staged.rows ?? []),
-      ],
+      rows: [...(row === undefined ? [] : [this.#rowWrite(row)]), ...(staged.rows ?? [])],
     });
     this.#order += 1;
     const order = this.#order;
@@ -78,6 +83,12 @@ export class World {
       if (this.#overlay.get(row.id) === row) this.#overlay.delete(row.id);
     }
     return first;
+  }
+
+  #rowWrite(row: VmRow): RowWrite {
+    const expiresAtMs = this.#keepUntilMs(row.id);
+    const write = { key: vmRowKey(row.id), value: encodeVmRow(row) };
+    return expiresAtMs === null ? write : { ...write, expiresAtMs };
   }
 
   /** Drops what was staged by this commit and those behind it, which fail with it. */

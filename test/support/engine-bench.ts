@@ -54,6 +54,7 @@ export interface Bench {
   readonly engine: RunningEngine;
   readonly journal: Journal;
   readonly clock: ManualClock;
+  readonly policy: Policy;
   readonly driver: ScriptedDriver;
   readonly points: string[];
   readonly health: Map<string, string>;
@@ -81,10 +82,11 @@ export const engineBench = async (
   const driver = options.driver ?? new ScriptedDriver('web-1');
   const points: string[] = [];
   const health = new Map<string, string>();
+  const policy = options.policy ?? policyOf(CRASH_POLICY);
   const engine = await startEngine({
     journal,
     clock,
-    policy: options.policy ?? policyOf(CRASH_POLICY),
+    policy,
     policySource: 'test',
     vms: options.vms ?? [{ id: 'web-1', uid: '', driver, takeOver: false }],
     observer: createObserveDriver(),
@@ -111,6 +113,7 @@ export const engineBench = async (
     engine,
     journal,
     clock,
+    policy,
     driver,
     points,
     health,

@@ -246,6 +246,8 @@ export enum Phase {
   ACTING = 3,
   /** HELD - Nothing is done on this VM until it is released. */
   HELD = 4,
+  /** DOWN - The guest is stopped, and nothing more will be done about it. */
+  DOWN = 5,
   UNRECOGNIZED = -1,
 }
 
@@ -266,6 +268,9 @@ export function phaseFromJSON(object: any): Phase {
     case 4:
     case "PHASE_HELD":
       return Phase.HELD;
+    case 5:
+    case "PHASE_DOWN":
+      return Phase.DOWN;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -285,6 +290,8 @@ export function phaseToJSON(object: Phase): string {
       return "PHASE_ACTING";
     case Phase.HELD:
       return "PHASE_HELD";
+    case Phase.DOWN:
+      return "PHASE_DOWN";
     case Phase.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
