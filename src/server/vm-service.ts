@@ -46,7 +46,7 @@ const listVms = (engine: Engine, request: ListVmsRequest): ListVmsResponse => {
 
 const checkRelease = ({ vmId, actor, reason }: ReleaseVmRequest): void => {
   const check = createFieldCheck();
-  if (!VM_ID.test(vmId)) check.add('vmId', quoted(vmId), VM_ID_EXPECTED);
+  if (!VM_ID.test(vmId)) check.add('vm_id', quoted(vmId), VM_ID_EXPECTED);
   check.text('actor', actor, { maxBytes: MAX_ACT_BYTES, required: true });
   check.text('reason', reason, { maxBytes: MAX_ACT_BYTES, required: true });
   check.done('The VM can not be released so');

@@ -45,7 +45,6 @@ const rawEvents = (): readonly RawEvent[] =>
   RECORDS.map(([arch, capability, hex]) => ({
     form: 'bytes',
     arch,
-    abi: '',
     capability,
     capabilityNumber: 215,
     byteOrder: 'little',

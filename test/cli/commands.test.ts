@@ -85,7 +85,7 @@ describe('report', () => {
     const code = await report(io, server.socket, { vm: 'no/slash', arch: 'x86_64', hex: CRASH });
     expect(code).toBe(1);
     expect(io.err()).toContain('INVALID_FIELDS');
-    expect(io.err()).toContain('  vmId: got "no/slash", expected 1 to 253 characters');
+    expect(io.err()).toContain('  vm_id: got "no/slash", expected 1 to 253 characters');
   });
 
   test('needs one of --hex and --file', async () => {

@@ -78,7 +78,7 @@ describePart('buf', 'buf curl', () => {
       domain: 'vmwarden.dev',
     });
     expect(BadRequest.decode(value('google.rpc.BadRequest')).fieldViolations).toMatchObject([
-      { field: 'vmId' },
+      { field: 'vm_id' },
     ]);
   });
 
