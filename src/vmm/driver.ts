@@ -10,7 +10,7 @@ import type { EventReport } from '../event/report.js';
  * - A verb resolves with an outcome, also on failure, at the latest at its deadline; it never rejects. One act at a time: the
  *   caller sees to it, and a second is refused as `failed` (BUSY).
  * - Losing contact is no event of the guest: it is told as `disconnected`. Only evidence that the process is gone
- *   (its socket refuses or has vanished) is VMM_EXITED.
+ *   (its socket refuses, or has vanished and the process can't be shown to live) is VMM_EXITED.
  */
 export interface Driver {
   readonly kind: string;
@@ -132,7 +132,11 @@ export interface Act {
 
 /** Why a verb is asked for. */
 export interface Cause {
-  /** Boots that the driver had seen at the event; null: an act resumed from an earlier life, or an operator's. */
+  /**
+   * Boots that the driver had seen at the event; null: an act resumed from an earlier life, an operator's, or
+   * another source's event. With null a guest that runs is not restarted: BOOT_UNKNOWN if `resumed`, else `cancelled`
+   * (STATE_DISAGREES).
+   */
   readonly boots: number | null;
   /**
    * The intent was journaled in an earlier life of vmwarden and may be half done: the same VMM process found in

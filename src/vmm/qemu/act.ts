@@ -41,6 +41,12 @@ export const unverified = (
   proof: readonly string[] = [],
 ): Outcome => ({ kind: 'unverified', reason, message, proof });
 
+export const cancelled = (
+  reason: string,
+  message: string,
+  proof: readonly string[] = [],
+): Outcome => ({ kind: 'cancelled', reason, message, proof });
+
 /** One verb on its way: its deadline, its abort signal, and what has been proven so far. */
 export class Running {
   readonly proof: string[] = [];
@@ -128,7 +134,7 @@ export class Running {
     if (this.#written) return unverified(reason, `${message} before it was proven`, this.proof);
     if (halt === 'late')
       return failed(reason, `${message} before the guest was touched`, this.proof);
-    return { kind: 'cancelled', reason, message, proof: this.proof };
+    return cancelled(reason, message, this.proof);
   }
 
   #faultOutcome(fault: Fault): Outcome {

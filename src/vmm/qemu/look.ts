@@ -79,7 +79,8 @@ const refuse = (session: Session, inspection: Inspection, act: Act): Outcome | n
 const FIRST_BOOTS = 1;
 
 const refuseRunning = (boots: number, { cause }: Act): Outcome | null => {
-  // An operator's, or an event that another source told of: how often it has booted since is not known.
+  // An operator's, or an event that another source told of: how often it has booted since is not known. A
+  // restart is refused for that, by itself.
   if (cause.boots === null && !cause.resumed) return null;
   const since = cause.boots ?? FIRST_BOOTS;
   if (boots > since) {

@@ -1,6 +1,6 @@
 import type { ReleaseConfig } from '../../config/config.js';
 import type { Act, Outcome } from '../driver.js';
-import { applied, failed, type Running } from './act.js';
+import { applied, cancelled, failed, type Running } from './act.js';
 import { ALLOW_RESET, CONT, parseStatus, QUERY_STATUS, RESET, setAction } from './commands.js';
 import { describe, refusedFault } from './errors.js';
 import type { Expected } from './event-waiters.js';
@@ -35,6 +35,11 @@ export const restart = async (
   // Reset before, by us or another, and not continued: only that is left to do.
   const continued = raw === 'prelaunch';
   const runs = state === 'running';
+  const { boots, resumed } = act.cause;
+  // Another source's word, or an operator's: this driver can't tell whether it is of this boot.
+  if (runs && boots === null && !resumed) {
+    return cancelled('STATE_DISAGREES', 'the guest runs, and nothing shows that it died');
+  }
   if (continued) running.proof.push('status prelaunch: reset already');
 
   const reset = session.expect(answersReset);
