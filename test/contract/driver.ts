@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import type { Guest } from '../../src/guest/guest.js';
@@ -114,6 +114,29 @@ export const driverContract = (start: (args: readonly string[]) => Promise<Guest
     });
     await guest.booted(2);
     await guest.ping();
+    expect(guest.boots()).toBe(2);
+  });
+
+  it('restarts for what nobody here saw, but not a guest that runs: nothing shows that it died', async () => {
+    const { guest, vm } = await subject();
+    const points: string[] = [];
+    const act = vm.act({
+      cause: { boots: null, resumed: false },
+      onCommand: (point) => points.push(point),
+    });
+    expect(await vm.driver.restart(act)).toEqual({
+      kind: 'cancelled',
+      reason: 'STATE_DISAGREES',
+      message: 'the guest runs, and nothing shows that it died',
+      proof: [],
+    });
+    expect(points).toEqual([]);
+    await guest.ping();
+    expect(guest.boots()).toBe(1);
+    guest.send('panic');
+    await vm.event('CRASH');
+    expect(await vm.driver.restart(act)).toMatchObject({ kind: 'applied', state: 'running' });
+    await guest.booted(2);
     expect(guest.boots()).toBe(2);
   });
 
@@ -423,6 +446,39 @@ export const driverContract = (start: (args: readonly string[]) => Promise<Guest
     });
     const { state } = await vm.driver.inspect(new AbortController().signal);
     expect(state).toBe('exited');
+  });
+
+  it('does not take a socket file that has vanished for a process that has gone', async () => {
+    const { guest, vm } = await subject(WAITS, {
+      tuning: { commandTimeoutMs: 100, endingMs: 50, backoffMaxMs: 20 },
+    });
+    const { bootId } = await vm.driver.inspect(new AbortController().signal);
+    await rm(guest.qmpSocket);
+    // One that hangs is left after eight commands; then there is no way back to it.
+    process.kill(guest.pid, 'SIGSTOP');
+    const { signal } = new AbortController();
+    await Promise.all(Array.from({ length: 6 }, () => vm.driver.inspect(signal).catch(() => null)));
+    expect((await vm.disconnected()).reason).toMatch(/as many commands unanswered/);
+    expect((await vm.disconnected()).reason).toMatch(/has vanished, and the process .* lives/);
+
+    const later = watch(guest.qmpSocket, {
+      lastSeen: { bootId, state: 'running' },
+      tuning: { backoffMaxMs: 20 },
+    });
+    expect((await later.disconnected()).reason).toMatch(/has vanished, and the process .* lives/);
+    for (const { driver, act, told } of [vm, later]) {
+      expect(await driver.restart(act())).toMatchObject({
+        kind: 'failed',
+        reason: 'NOT_CONNECTED',
+      });
+      expect(told()).toEqual([]);
+    }
+
+    process.kill(guest.pid, 'SIGKILL');
+    await vm.event('VMM_EXITED');
+    expect(vm.told()).toEqual(['VMM_EXITED unknown eof']);
+    await later.event('VMM_EXITED');
+    expect(later.told()).toEqual(['VMM_EXITED unknown gone-meanwhile reconciled']);
   });
 
   it('tells of a SIGTERM that the host did it', async () => {

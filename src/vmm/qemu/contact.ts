@@ -1,16 +1,27 @@
 import { type Fault, isFault } from '../../lib/fault.js';
-import type { Inspection, Watch } from '../driver.js';
-import { neverFault, showsNobody, socketFault } from './errors.js';
+import type { Inspection, LastSeen, Watch } from '../driver.js';
+import {
+  endedByPeer,
+  isMissing,
+  neverFault,
+  showsNobody,
+  socketFault,
+  unseenFault,
+  vanishedFault,
+} from './errors.js';
 import { exitOf } from './events.js';
 import { openSession } from './opening.js';
 import type { QemuDriverOptions } from './options.js';
+import { lifeOf } from './process-identity.js';
 import { Reporter } from './reporter.js';
 import type { Session } from './session.js';
+import type { TakenOver } from './take-over.js';
 import type { Tuning } from './tuning.js';
 import type { Told } from './view.js';
 
 export interface ContactOptions extends QemuDriverOptions {
   readonly tuning: Tuning;
+  readonly takenOver: TakenOver;
 }
 
 /** Whether there is a QEMU to speak to. */
@@ -33,6 +44,8 @@ export class Contact {
   #state: ContactState;
   /** The last connection, also when it is over. */
   #former: Session | null = null;
+  /** How and when (performance.now()) the last connection ended; null: it has not, or there was none. */
+  #ending: { readonly fault: Fault; readonly atMs: number } | null = null;
   /** Reason of the last `disconnected` told since the last connection. */
   #toldReason: string | null = null;
 
@@ -67,21 +80,30 @@ export class Contact {
 
   /** Connects, and again when the connection ends, until the signal aborts. */
   async keep(watch: Watch): Promise<void> {
-    let attempt = 0;
+    /** Attempts that failed since the last connection. */
+    let failures = 0;
+    /** Connections in a row that ended soon. */
+    let brief = 0;
     while (!watch.signal.aborted) {
       try {
         const session = await this.#connect(watch);
-        attempt = 0;
+        failures = 0;
+        const sinceMs = performance.now();
         const fault = await session.ended;
         if (watch.signal.aborted) break;
+        this.#ending = { fault, atMs: performance.now() };
         this.#lost(watch, fault);
-        // Whether the process has gone shows at once, so the first attempt does not wait.
-        continue;
+        brief = this.#ending.atMs - sinceMs < this.#options.tuning.steadyMs ? brief + 1 : 0;
+        // Whether the process has gone shows at once, so the first attempt does not wait. Who connects and
+        // breaks off again and again is not asked faster for it.
+        if (brief <= 1) continue;
       } catch (error) {
         if (watch.signal.aborted) break;
-        this.#failed(watch, isFault(error) ? error : socketFault(error, this.#options.socket));
+        const fault = isFault(error) ? error : socketFault(error, this.#options.socket);
+        await this.#failed(watch, fault);
+        failures += 1;
       }
-      await this.#pause(attempt++, watch.signal);
+      await this.#pause(failures + Math.max(0, brief - 1) - 1, watch.signal);
     }
     this.#set({ kind: 'lost', fault: neverFault(this.#options.socket) });
   }
@@ -94,6 +116,7 @@ export class Contact {
       this.#tellExit(former);
     }
     this.#former = session;
+    this.#ending = null;
     this.#toldReason = null;
     this.#set({ kind: 'connected', session });
     this.#options.log.info(
@@ -112,25 +135,48 @@ export class Contact {
     watch.onSighting({ kind: 'disconnected', reason: fault.message });
   }
 
-  #failed(watch: Watch, fault: Fault): void {
-    if (!showsNobody(fault)) {
+  async #failed(watch: Watch, fault: Fault): Promise<void> {
+    const lastSeen = watch.lastSeen();
+    const bootId = this.#former?.bootId ?? lastSeen?.bootId ?? null;
+    if (bootId === null || !(isMissing(fault) || showsNobody(fault))) {
       this.#lost(watch, fault);
       return;
     }
     if (this.#state.kind === 'exited') return;
     const former = this.#former;
-    if (former !== null) {
-      this.#exited({ ...former.inspection(), state: 'exited', raw: 'exited' });
-      this.#tellExit(former);
-      return;
+    const knownGone = former === null && lastSeen?.state === 'exited';
+    if (isMissing(fault) && !knownGone && !(await this.#isGone(watch, bootId))) return;
+    if (watch.signal.aborted) return;
+    this.#exited(
+      former === null
+        ? { state: 'exited', raw: 'exited', bootId, boots: 0 }
+        : { ...former.inspection(), state: 'exited', raw: 'exited' },
+    );
+    if (former !== null) this.#tellExit(former);
+    else if (lastSeen !== null && !knownGone) this.#tellFound(watch, lastSeen);
+  }
+
+  /** Whether a QEMU whose socket is not there has ended; tells that contact is lost where it has not, or can't be seen. */
+  async #isGone(watch: Watch, bootId: string): Promise<boolean> {
+    const { socket, tuning } = this.#options;
+    const ending = this.#ending;
+    switch (await lifeOf(bootId)) {
+      case 'gone':
+        return true;
+      case 'lives':
+        // One that ends removes its socket first, and is gone some ms later: nothing to be told of.
+        if (ending === null || performance.now() - ending.atMs >= tuning.endingMs) {
+          this.#lost(watch, vanishedFault(socket));
+        }
+        return false;
+      case 'unknown':
+        if (ending !== null && endedByPeer(ending.fault)) return true;
+        this.#lost(watch, unseenFault(socket));
+        return false;
     }
-    const lastSeen = watch.lastSeen();
-    if (lastSeen === null) {
-      this.#lost(watch, fault);
-      return;
-    }
-    this.#exited({ state: 'exited', raw: 'exited', bootId: lastSeen.bootId, boots: 0 });
-    if (lastSeen.state === 'exited') return;
+  }
+
+  #tellFound(watch: Watch, lastSeen: LastSeen): void {
     const initiator = lastSeen.state === 'migrating' ? 'host' : 'unknown';
     const reporter = new Reporter(this.#options.vm, watch, lastSeen.bootId);
     reporter.tell(exitTold(initiator, 'gone-meanwhile'), 0, true);

@@ -9,7 +9,6 @@ import type {
   Watch,
 } from '../driver.js';
 import { already, failed, Running } from './act.js';
-import { setAction } from './commands.js';
 import { Contact } from './contact.js';
 import { dump } from './dump.js';
 import { stoppedFault } from './errors.js';
@@ -18,7 +17,7 @@ import { pause, resume } from './pause.js';
 import { powerOff } from './power-off.js';
 import { restart } from './restart.js';
 import type { Session } from './session.js';
-import { releaseCommand, takeOverCommand } from './take-over.js';
+import { releaseCommands, TakenOver, takeOverCommand } from './take-over.js';
 import { TUNING, type Tuning } from './tuning.js';
 
 const CAPABILITIES: Capabilities = {
@@ -42,15 +41,18 @@ class QemuDriver implements Driver {
   readonly #options: QemuDriverOptions;
   readonly #tuning: Tuning;
   readonly #contact: Contact;
+  readonly #takenOver = new TakenOver();
   #watch: Watch | null = null;
   #acting = false;
-  /** QEMU has been told to wait for vmwarden, by this driver. */
-  #taken = false;
 
   constructor(options: QemuDriverOptions) {
     this.#options = options;
     this.#tuning = { ...TUNING, ...options.tuning };
-    this.#contact = new Contact({ ...options, tuning: this.#tuning });
+    this.#contact = new Contact({
+      ...options,
+      tuning: this.#tuning,
+      takenOver: this.#takenOver,
+    });
   }
 
   capabilities(): Capabilities {
@@ -58,15 +60,8 @@ class QemuDriver implements Driver {
   }
 
   async start(watch: Watch): Promise<void> {
-    this.#watch = {
-      ...watch,
-      takeOver: () => {
-        const takeOver = watch.takeOver();
-        this.#taken ||= takeOver !== null;
-        return takeOver;
-      },
-    };
-    await this.#contact.keep(this.#watch);
+    this.#watch = watch;
+    await this.#contact.keep(watch);
   }
 
   async inspect(signal: AbortSignal): Promise<Inspection> {
@@ -112,26 +107,29 @@ class QemuDriver implements Driver {
     const { state } = this.#contact;
     // Otherwise it is asked for again at the next connect.
     if (state.kind !== 'connected' || this.#watch === null) return;
-    const was = this.#taken;
+    const { session } = state;
     const takeOver = this.#watch.takeOver();
-    const { release } = this.#options.vm;
-    if (takeOver !== null) await state.session.execute([takeOverCommand(takeOver, release)]);
-    else if (was) await this.#putBack(state.session);
+    if (takeOver !== null) {
+      this.#takenOver.tell(session.bootId);
+      await session.execute([takeOverCommand(takeOver, this.#options.vm.release)]);
+    } else await this.#putBack(session);
   }
 
   async release(signal: AbortSignal): Promise<void> {
     const { state } = this.#contact;
-    if (!this.#taken || state.kind !== 'connected') return;
-    await orAborted(this.#putBack(state.session), signal);
+    if (state.kind === 'connected') await orAborted(this.#putBack(state.session), signal);
   }
 
   async #putBack(session: Session): Promise<void> {
-    const { release } = this.#options.vm;
-    await session.execute([
-      releaseCommand(release),
-      ...(release.reboot === 'shutdown' ? [setAction({ reboot: 'shutdown' })] : []),
-    ]);
-    this.#taken = false;
+    if (!this.#takenOver.holds(session.bootId)) return;
+    // Before the answer: what is taken over meanwhile counts.
+    this.#takenOver.clear();
+    try {
+      await session.execute(releaseCommands(this.#options.vm.release));
+    } catch (fault) {
+      this.#takenOver.tell(session.bootId);
+      throw fault;
+    }
   }
 
   /** One act at a time, on the connection there is; whatever happens, an outcome. */

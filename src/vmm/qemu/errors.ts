@@ -49,8 +49,28 @@ export const pathFault = (socket: string): Fault | null =>
       );
 
 /** True when nobody can be behind the socket. */
-export const showsNobody = (fault: Fault): boolean =>
-  fault.reason === 'SOCKET_REFUSED' || fault.reason === 'SOCKET_MISSING';
+export const showsNobody = (fault: Fault): boolean => fault.reason === 'SOCKET_REFUSED';
+
+/** True when the socket's file is not there: anybody can remove it, so it does not show that QEMU has ended. */
+export const isMissing = (fault: Fault): boolean => fault.reason === 'SOCKET_MISSING';
+
+/** True when it was the other side that ended the connection. */
+export const endedByPeer = (fault: Fault): boolean =>
+  fault.reason === 'CONNECTION_CLOSED' || fault.reason === 'CONNECTION_LOST';
+
+export const vanishedFault = (socket: string): Fault =>
+  new Fault(
+    'UNAVAILABLE',
+    'SOCKET_VANISHED',
+    `the socket file ${socket} has vanished, and the process of its QEMU lives: the guest can not be reached`,
+  );
+
+export const unseenFault = (socket: string): Fault =>
+  new Fault(
+    'UNAVAILABLE',
+    'SOCKET_MISSING',
+    `there is no socket ${socket}, and whether its QEMU has ended can not be seen from here`,
+  );
 
 export const closedFault = (socket: string): Fault =>
   new Fault('UNAVAILABLE', 'CONNECTION_CLOSED', `${socket} was closed by its QEMU`);

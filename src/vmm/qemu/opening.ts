@@ -10,21 +10,21 @@ import {
   QUERY_MIGRATE,
   QUERY_STATUS,
 } from './commands.js';
-import { connectQmp } from './connection.js';
+import { connectQmp, type QmpConnection } from './connection.js';
 import { refusedFault, socketFault } from './errors.js';
 import { interpret, stateAsTold } from './events.js';
 import type { QmpEvent } from './messages.js';
 import { identifyProcess, type ProcessIdentity } from './process-identity.js';
 import { type Opening, Session, type SessionOptions } from './session.js';
 import { type Answers, settle } from './settle.js';
-import { takeOverCommand } from './take-over.js';
+import { releaseCommands, takeOverCommand } from './take-over.js';
 import { freshView, type Told, type View } from './view.js';
 
 /** Connects and asks; nothing is told yet: `begin` does, in the same turn. Rejects with a Fault. */
 export const openSession = async (
   options: SessionOptions,
 ): Promise<{ readonly session: Session; readonly opening: Opening }> => {
-  const { socket, tuning, watch, vm } = options;
+  const { socket, tuning, watch, vm, takenOver } = options;
   const before: QmpEvent[] = [];
   const later: QmpEvent[] = [];
   let inspected = false;
@@ -43,6 +43,7 @@ export const openSession = async (
     const takeOver = watch.takeOver();
     const taking = takeOver === null ? [] : [takeOverCommand(takeOver, vm.release)];
     const first = [NEGOTIATE, ...taking];
+    if (takeOver !== null) takenOver.tell(null);
     const replies = await connection.execute(
       [...first, QUERY_CPUS, QUERY_DUMP, QUERY_MIGRATE, QUERY_STATUS],
       tuning.connectTimeoutMs,
@@ -63,12 +64,16 @@ export const openSession = async (
     const identity = await identifyProcess(socket, thread).catch((error: unknown) => {
       throw socketFault(error, socket);
     });
+    if (takeOver !== null && !refused) takenOver.tell(identity.id);
+    else if (refused) takenOver.clear();
+    const unreleased = await putBack(options, connection, identity.id);
     const { commandLine } = identity;
     const reboot = commandLine === null ? null : rebootWarning(commandLine, vm.release.reboot);
     const warnings = [
       ...(refused
         ? ['QEMU refused set-action, so vmwarden has not taken over: QEMU 6.0 or later has it.']
         : []),
+      ...(unreleased === null ? [] : [unreleased]),
       ...(reboot === null ? [] : [reboot]),
     ];
     const opening = {
@@ -84,6 +89,27 @@ export const openSession = async (
     connection.close();
     throw error;
   }
+};
+
+/**
+ * Puts back what was taken over, in a connection before or in this one, and shall no longer be: the policy may change
+ * while there is no connection, and while one is made. Answers what the operator should know, or null.
+ */
+const putBack = async (
+  { tuning, takenOver, vm, watch }: SessionOptions,
+  connection: QmpConnection,
+  bootId: string,
+): Promise<string | null> => {
+  if (watch.takeOver() !== null) return null;
+  if (!takenOver.holds(bootId)) {
+    takenOver.clear();
+    return null;
+  }
+  const replies = await connection.execute(releaseCommands(vm.release), tuning.connectTimeoutMs);
+  takenOver.clear();
+  return replies.every((reply) => reply.ok)
+    ? null
+    : 'QEMU refused set-action, so it may go on to wait for vmwarden where it was taken over.';
 };
 
 /** Compares what is found with what was known before. */

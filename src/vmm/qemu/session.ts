@@ -11,17 +11,20 @@ import {
 import type { QmpConnection } from './connection.js';
 import { EventWaiters, type Expected } from './event-waiters.js';
 import { interpret } from './events.js';
+import { LookAhead } from './look-ahead.js';
 import type { Command, QmpEvent, Reply } from './messages.js';
 import type { QemuDriverOptions } from './options.js';
 import type { ProcessIdentity } from './process-identity.js';
 import { Reporter } from './reporter.js';
 import { type Answers, news, settle } from './settle.js';
+import type { TakenOver } from './take-over.js';
 import type { Tuning } from './tuning.js';
 import type { Told, View } from './view.js';
 
 export interface SessionOptions extends QemuDriverOptions {
   readonly tuning: Tuning;
   readonly watch: Watch;
+  readonly takenOver: TakenOver;
   /** What the connection before this one has left. */
   readonly former: Pick<Session, 'bootId' | 'view'> | null;
 }
@@ -52,7 +55,7 @@ export class Session {
   readonly #waiters = new EventWaiters();
   #view: View;
   #asking = false;
-  #ahead: { readonly askedAtMs: number; readonly inspection: Promise<boolean> } | null = null;
+  #ahead: LookAhead | null = null;
   #pollTimer: NodeJS.Timeout | null = null;
 
   constructor(options: SessionOptions, connection: QmpConnection, opening: Opening) {
@@ -66,6 +69,7 @@ export class Session {
     this.ended = connection.ended;
     void this.ended.then((fault) => {
       if (this.#pollTimer !== null) clearTimeout(this.#pollTimer);
+      this.#ahead?.end();
       this.#waiters.end(fault);
     });
   }
@@ -140,11 +144,9 @@ export class Session {
   async look(maxAgeMs: number): Promise<Inspection> {
     const ahead = this.#ahead;
     this.#ahead = null;
-    if (ahead === null || performance.now() - ahead.askedAtMs > maxAgeMs) return this.inspect();
-    const inspected = await ahead.inspection;
-    // Asked in vain, or answered late: a migration may have begun meanwhile.
-    if (!inspected || performance.now() - ahead.askedAtMs > maxAgeMs) return this.inspect();
-    return this.inspection();
+    ahead?.end();
+    // Not asked, in vain, or answered late: a migration may have begun meanwhile.
+    return (await ahead?.isAnswered(maxAgeMs)) ? this.inspection() : this.inspect();
   }
 
   /** It has stopped for what the policy answers, and stays. */
@@ -159,23 +161,35 @@ export class Session {
    * guest is the event has said; whether somebody migrates or dumps it no event tells.
    */
   #lookAhead(): void {
-    const { commandTimeoutMs } = this.#options.tuning;
-    const askedAtMs = performance.now();
+    const { raw } = this.#view;
+    this.#ahead?.end();
+    this.#ahead = new LookAhead(this.#options.tuning.answerMaxAgeMs, {
+      // Neither one that goes on nor one that ends is waited with.
+      goesOn: () => this.#view.raw === raw && !this.#view.ending,
+      ask: () => this.#askBackground(),
+    });
+  }
+
+  /** True when there was an answer that is known here; never rejects. */
+  async #askBackground(): Promise<boolean> {
     let good = false;
-    const inspection = this.#connection
-      .execute([QUERY_MIGRATE, QUERY_DUMP], commandTimeoutMs, (replies) => {
-        const fault = this.#take(() => ({
-          migration: parseMigration(replies[0]),
-          dump: parseDump(replies[1]),
-          raw: this.#view.raw,
-        }));
-        good = fault === null;
-      })
-      .then(
-        () => good,
-        () => false,
+    try {
+      await this.#connection.execute(
+        [QUERY_MIGRATE, QUERY_DUMP],
+        this.#options.tuning.commandTimeoutMs,
+        (replies) => {
+          const fault = this.#take(() => ({
+            migration: parseMigration(replies[0]),
+            dump: parseDump(replies[1]),
+            raw: this.#view.raw,
+          }));
+          good = fault === null;
+        },
       );
-    this.#ahead = { askedAtMs, inspection };
+    } catch {
+      return false;
+    }
+    return good;
   }
 
   /**

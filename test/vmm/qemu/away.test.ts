@@ -1,9 +1,11 @@
-import { expect, it } from 'vitest';
+import net from 'node:net';
+import path from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
 import type { ReleaseConfig } from '../../../src/config/config.js';
 import type { Guest, GuestCommand } from '../../../src/guest/guest.js';
 import type { GuestState, TakeOver } from '../../../src/vmm/driver.js';
 import { describePart } from '../../support/parts.js';
-import { otherMonitor, startQemu, type Watcher, watch } from '../../support/qemu-rig.js';
+import { otherMonitor, startQemu, tempDir, type Watcher, watch } from '../../support/qemu-rig.js';
 
 // What docs/drivers/qemu.md says that a guest does while vmwarden is away; each row of its table is a case here.
 
@@ -29,6 +31,38 @@ const fateOf = async (guest: Guest, command: GuestCommand): Promise<Fate> => {
     ),
     stopped.catch(() => never),
   ]);
+};
+
+/** A socket before another, whose connections can be cut. */
+const startProxy = async (
+  target: string,
+): Promise<{ readonly socket: string; readonly cut: () => void }> => {
+  const socket = path.join(await tempDir(), 'qmp');
+  const open = new Set<net.Socket>();
+  const server = net.createServer((client) => {
+    const upstream = net.connect(target);
+    for (const end of [client, upstream]) {
+      open.add(end);
+      end.on('error', () => undefined);
+      end.on('close', () => {
+        client.destroy();
+        upstream.destroy();
+        open.delete(end);
+      });
+    }
+    client.pipe(upstream).pipe(client);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(socket, resolve);
+  });
+  const cut = (): void => {
+    for (const end of open) end.destroy();
+  };
+  onTestFinished(() => {
+    cut();
+    server.close();
+  });
+  return { socket, cut };
 };
 
 const leave = {
@@ -129,6 +163,33 @@ describePart('qemu-system-x86_64', 'while vmwarden is away, a guest', () => {
       await guest.booted(2);
     },
   );
+
+  it('is let go where the policy changed while there was no connection', async () => {
+    const guest = await startQemu();
+    const proxy = await startProxy(guest.qmpSocket);
+    const vm = watch(proxy.socket, { takeOver: ALL });
+    await vm.connected();
+    vm.takeOver = null;
+    proxy.cut();
+    await vm.disconnected();
+    await vm.connected();
+    guest.send('panic');
+    expect(await guest.exited).toEqual({ code: 0, signal: null });
+  });
+
+  it('is not let go of what its own command line says, where another process was taken over', async () => {
+    const dir = await tempDir();
+    const first = await startQemu([], { dir });
+    const vm = watch(first.qmpSocket, { takeOver: ALL });
+    await vm.connected();
+    vm.takeOver = null;
+    process.kill(first.pid, 'SIGKILL');
+    await first.exited;
+    const second = await startQemu(WAITS, { dir });
+    await vm.connected();
+    await vm.driver.refresh();
+    expect(await fateOf(second, 'panic')).toEqual({ waits: 'guest-panicked' });
+  });
 
   it('is let go where the policy changed, and taken again: at each refresh', async () => {
     const { guest, vm } = await attach({ args: [], takeOver: true, left: 'killed', ...waiting });

@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { connectQmp } from '../../../src/vmm/qemu/connection.js';
@@ -107,6 +108,67 @@ describe('a socket with no good QEMU behind it', () => {
     const gaps = peer.times.slice(1).map((time, index) => time - (peer.times[index] ?? 0));
     // Base 10, doubled, less up to half: at least 5, 10, 20, 40; no timer runs out early.
     expect(Math.min(...gaps.slice(-2))).toBeGreaterThan(30);
+  });
+
+  const answered = (client: Socket, then: () => void): void => {
+    answerLikeQemu(client);
+    onCommands(client, ({ execute }) => {
+      if (execute === 'query-status') then();
+    });
+  };
+
+  it.each<[string, (client: Socket) => void]>([
+    ['closes', (client) => client.end()],
+    ['talks garbage', (client) => client.write('}{\r\n')],
+  ])('answers, and then %s each time: at a slowing pace, too', async (_name, then) => {
+    const peer = await startPeer((client) => answered(client, () => then(client)));
+    const vm = watch(peer.socket, { tuning: { backoffBaseMs: 10, backoffMaxMs: 80 } });
+    await waitFor('eight connections', () => peer.connections() >= 8);
+    const gaps = peer.times.slice(1).map((time, index) => time - (peer.times[index] ?? 0));
+    expect(Math.min(...gaps.slice(-2))).toBeGreaterThan(30);
+    await vm.stop();
+    // A pair for each connection, and not one more.
+    const kinds = vm.sightings.map((one) => one.kind);
+    expect(kinds.length).toBeLessThanOrEqual(2 * peer.connections());
+    expect(vm.told()).toEqual([]);
+  });
+
+  it('is connected to again at once where a connection ended for the first time', async () => {
+    const peer = await startPeer((client, nth) =>
+      answered(client, () => {
+        if (nth === 1) client.end();
+      }),
+    );
+    const vm = watch(peer.socket, { tuning: { backoffBaseMs: 60_000, backoffMaxMs: 60_000 } });
+    await vm.connected();
+    await vm.disconnected();
+    await vm.connected();
+  });
+
+  it('vanishes, and no /proc shows its process: gone only where it was it that ended the connection', async () => {
+    const held: Socket[] = [];
+    const hold = (client: Socket): void => {
+      held.push(client);
+      answerLikeQemu(client);
+    };
+    const ended = await startPeer(hold);
+    const vm = watch(ended.socket);
+    const { bootId } = (await vm.connected()).inspection;
+    await rm(ended.socket);
+    held[0]?.end();
+    await vm.event('VMM_EXITED');
+
+    const garbled = await startPeer(hold);
+    const second = watch(garbled.socket);
+    await second.connected();
+    await rm(garbled.socket);
+    held[1]?.write('}{\r\n');
+    expect((await second.disconnected()).reason).toMatch(/not QMP/);
+    expect((await second.disconnected()).reason).toMatch(/has ended can not be seen from here/);
+
+    const later = watch(ended.socket, { lastSeen: { bootId, state: 'running' } });
+    expect((await later.disconnected()).reason).toMatch(/has ended can not be seen from here/);
+    expect([...second.told(), ...later.told()]).toEqual([]);
   });
 
   it('says that another client holds the monitor, and gets it when that one leaves', async () => {
