@@ -1,9 +1,9 @@
 import { formatSize } from '../lib/size.js';
+import { MAX_SOCKET_PATH } from '../lib/socket-path.js';
 import { printable } from '../policy/problem.js';
 import type { Config, VmConfig } from './config.js';
 import { type Finding, finding, formatPath, type Path } from './problem.js';
 import type { WrittenConfig } from './schema.js';
-import { MAX_SOCKET_PATH } from './socket-path.js';
 
 export interface MeaningContext {
   /** Absolute path of what stands at a place of the document. */

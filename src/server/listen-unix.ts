@@ -1,8 +1,9 @@
-import { lstatSync, unlinkSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { linkSync, lstatSync, unlinkSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { MAX_SOCKET_PATH } from '../config/socket-path.js';
 import { Fault } from '../lib/fault.js';
+import { MAX_SOCKET_PATH, openSocketPlace } from '../lib/socket-path.js';
 
 const MAX_CONNECTIONS = 256;
 const PROBE_TIMEOUT_MS = 1000;
@@ -11,7 +12,7 @@ const PROBE_TIMEOUT_MS = 1000;
 export type Umask = (mask: number) => number;
 
 export interface UnixListener {
-  /** Takes no more connections and removes the socket. Open connections stay. */
+  /** Takes no more connections and removes the socket, unless another one is in its place. Open connections stay. */
   close(): Promise<void>;
   /** Ends every open connection. */
   destroyConnections(): void;
@@ -47,26 +48,77 @@ export const listenUnix = async (
     onConnection(socket);
   });
   server.maxConnections = MAX_CONNECTIONS;
-  await bind(server, path, umask);
+  const own = await bind(server, path, umask);
   return {
-    close: () => new Promise((resolve) => server.close(() => resolve())),
+    close: () =>
+      new Promise((resolve) => {
+        // First: as long as it is listened on, nobody else of us takes its place.
+        removeOwn(path, own);
+        server.close(() => resolve());
+      }),
     destroyConnections: () => {
       for (const socket of open) socket.destroy();
     },
   };
 };
 
-const bind = (server: Server, path: string, umask: Umask): Promise<void> =>
+/** No other file has them while the socket is bound: it holds its inode. */
+interface Identity {
+  readonly dev: bigint;
+  readonly ino: bigint;
+}
+
+/**
+ * libuv removes whatever has the bound path when a server closes, also another process's socket. So a name is bound
+ * that nobody else uses, and is gone again once the socket is linked to its path; a link never replaces anything.
+ */
+const bind = async (server: Server, path: string, umask: Umask): Promise<Identity> => {
+  const name = `.listen-${randomBytes(6).toString('hex')}.sock`;
+  const place = openPlace(path, name);
+  try {
+    await listen(server, place.path, path, umask);
+    try {
+      const { dev, ino } = lstatSync(place.path, { bigint: true });
+      linkSync(place.path, path);
+      unlinkSync(place.path);
+      return { dev, ino };
+    } catch (error) {
+      server.close();
+      throw unusable(path, error);
+    }
+  } finally {
+    place.release();
+  }
+};
+
+const openPlace = (path: string, name: string) => {
+  try {
+    return openSocketPlace(dirname(path), name);
+  } catch (error) {
+    throw unusable(path, error);
+  }
+};
+
+const listen = (server: Server, place: string, path: string, umask: Umask): Promise<void> =>
   new Promise((resolve, reject) => {
     server.once('error', (error) => reject(unusable(path, error)));
     // bind(2) happens inside `listen`, so that no other file is made under this umask.
     const previous = umask(0o177);
     try {
-      server.listen({ path, backlog: 128 }, resolve);
+      server.listen({ path: place, backlog: 128 }, resolve);
     } finally {
       umask(previous);
     }
   });
+
+const removeOwn = (path: string, own: Identity): void => {
+  try {
+    const found = lstatSync(path, { bigint: true });
+    if (found.dev === own.dev && found.ino === own.ino) unlinkSync(path);
+  } catch {
+    // Gone already, or out of reach: the next start replaces it.
+  }
+};
 
 const removeStale = async (path: string): Promise<void> => {
   const found = statOf(path);
@@ -125,7 +177,7 @@ const NO_DIRECTORY = new Error('no such directory');
 
 const unusable = (path: string, error: unknown): Fault => {
   const code = codeOf(error);
-  if (code === 'EADDRINUSE') return inUse(path);
+  if (code === 'EADDRINUSE' || code === 'EEXIST') return inUse(path);
   const why =
     error === NO_DIRECTORY
       ? 'its directory does not exist'

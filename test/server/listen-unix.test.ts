@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, stat, symlink, unlink, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -69,6 +69,28 @@ describe('listenUnix', () => {
     expect(fault.message).toContain(path);
     expect((await stat(path)).isSocket()).toBe(true);
     other.close();
+  });
+
+  test('leaves the socket alone that took the place of its own', async () => {
+    const folder = await privateFolder();
+    const path = join(folder, 's');
+    const first = await listen(path);
+    await unlink(path);
+    await listen(path);
+    await first.close();
+    const client = connect(path);
+    await once(client, 'connect');
+    client.destroy();
+    expect(await readdir(folder)).toEqual(['s']);
+  });
+
+  test('lets one of two win that start at once', async () => {
+    const folder = await privateFolder();
+    const path = join(folder, 's');
+    const ends = await Promise.allSettled([listen(path), listen(path)]);
+    const refused = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
+    expect(refused).toEqual([expect.objectContaining({ reason: 'SOCKET_IN_USE' })]);
+    expect(await readdir(folder)).toEqual(['s']);
   });
 
   test.each([

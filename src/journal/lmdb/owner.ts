@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, unlinkSync } from 'node:fs';
+import { unlinkSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
 import { Fault } from '../../lib/fault.js';
+import { openSocketPlace } from '../../lib/socket-path.js';
 import type { Owner } from './format.js';
 
 /**
@@ -16,13 +17,11 @@ export interface OwnerSocket {
   close(): Promise<void>;
 }
 
-/** A unix socket's path takes 108 bytes with its closing NUL. */
-const SOCKET_PATH_MAX = 107;
 const PROBE_TIMEOUT_MS = 2_000;
 
 export async function listenAsOwner(dir: string): Promise<OwnerSocket> {
   const name = `owner-${randomBytes(6).toString('hex')}.sock`;
-  const place = socketPath(dir, name);
+  const place = openSocketPlace(dir, name);
   const server = createServer((connection) => connection.destroy());
   try {
     await new Promise<void>((resolve, reject) => {
@@ -45,7 +44,7 @@ export async function listenAsOwner(dir: string): Promise<OwnerSocket> {
 }
 
 export async function isOwnerAlive(dir: string, { socket }: Owner): Promise<boolean> {
-  const place = socketPath(dir, socket);
+  const place = openSocketPlace(dir, socket);
   try {
     return await new Promise<boolean>((resolve) => {
       const connection = createConnection(place.path);
@@ -84,14 +83,3 @@ export const inUse = (dir: string, { pid }: Owner): Fault =>
       metadata: { pid: String(pid) },
     },
   );
-
-/** A directory whose path is too long for a socket is gone through by its descriptor. */
-function socketPath(dir: string, name: string): { path: string; release: () => void } {
-  const path = join(dir, name);
-  if (Buffer.byteLength(path) <= SOCKET_PATH_MAX) return { path, release: () => undefined };
-  const descriptor = openSync(dir, 'r');
-  return {
-    path: `/proc/self/fd/${descriptor}/${name}`,
-    release: () => closeSync(descriptor),
-  };
-}
