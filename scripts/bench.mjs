@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build as bundle } from 'esbuild';
-import { build, isFresh } from './build.mjs';
+import { build, bundleOptions, isFresh } from './build.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
@@ -15,8 +15,9 @@ process.on('exit', () => rmSync(out, { recursive: true, force: true }));
 process.once('SIGINT', () => process.exit(130));
 process.once('SIGTERM', () => process.exit(143));
 
-// As scripts/build.mjs bundles the program, since the floors' size in memory is compared with its own.
+// As the program is bundled, since the floors' size in memory is compared with its own.
 await bundle({
+  ...bundleOptions,
   entryPoints: {
     run: 'test/bench/run.ts',
     'floors/bare-restart': 'test/bench/floors/bare-restart.ts',
@@ -24,16 +25,5 @@ await bundle({
   },
   outdir: out,
   outExtension: { '.js': '.mjs' },
-  bundle: true,
-  platform: 'node',
-  target: 'node20.19',
-  format: 'esm',
-  external: ['lmdb', '@grpc/proto-loader'],
-  loader: { '.binpb': 'binary' },
-  banner: {
-    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-  },
-  legalComments: 'none',
-  logLevel: 'warning',
 });
 await import(pathToFileURL(join(out, 'run.mjs')).href);

@@ -24,9 +24,26 @@ const entries = {
   'stand-in': 'src/guest/stand-in.ts',
 };
 
-/** CommonJS packages inside an ES module bundle still call `require` for Node's own modules. */
-const banner =
-  "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
+/**
+ * How the program is bundled, and what it is measured against.
+ *
+ * @satisfies {import('esbuild').BuildOptions}
+ */
+export const bundleOptions = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  format: 'esm',
+  // proto-loader is reached from grpc-js' channelz alone, which nothing here serves.
+  external: ['lmdb', '@grpc/proto-loader'],
+  loader: { '.binpb': 'binary' },
+  // CommonJS packages inside an ES module bundle still call `require` for Node's own modules.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+  legalComments: 'none',
+  logLevel: 'warning',
+};
 
 /**
  * Files appear whole, and the entry points after the chunks they name, because a test may start the
@@ -37,23 +54,14 @@ const banner =
 export async function build({ keepOld = false } = {}) {
   const startedAt = new Date();
   const result = await bundle({
+    ...bundleOptions,
     absWorkingDir: root,
     entryPoints: Object.fromEntries(
       Object.entries(entries).filter(([, source]) => modifiedAt(join(root, source)) !== undefined),
     ),
     outdir: 'dist',
-    bundle: true,
     splitting: true,
     chunkNames: '[name]-[hash]',
-    platform: 'node',
-    target: 'node20.19',
-    format: 'esm',
-    // proto-loader is reached from grpc-js' channelz alone, which nothing here serves.
-    external: ['lmdb', '@grpc/proto-loader'],
-    loader: { '.binpb': 'binary' },
-    banner: { js: banner },
-    legalComments: 'none',
-    logLevel: 'warning',
     write: false,
   });
 

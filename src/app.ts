@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Config } from './config/config.js';
-import { openPolicySource, type PolicyChange, type PolicySource } from './config/policy-source.js';
-import { makeDumpTarget } from './dumps/dump-target.js';
+import { openPolicySource, type PolicySource } from './config/policy-source.js';
+import { dumpFloorBytes, makeDumpTarget } from './dumps/dump-target.js';
 import { type RunningEngine, startEngine } from './engine/create-engine.js';
 import { encodeRecord, lossRecord } from './engine/records.js';
 import type { Journal } from './journal/journal.js';
@@ -13,7 +13,8 @@ import type { Logger } from './lib/logger.js';
 import { systemClock } from './lib/system-clock.js';
 import { observePolicy } from './policy/observe-policy.js';
 import { formatProblem } from './policy/problem.js';
-import { type RunningServer, startServer } from './server/create-server.js';
+import { createPolicyInForce, type PolicyInForce } from './policy-in-force.js';
+import type { RunningServer } from './server/create-server.js';
 import { createHealthBoard, type HealthBoard } from './server/health-board.js';
 import type { Umask } from './server/listen-unix.js';
 import { createObserveDriver } from './vmm/observe/driver.js';
@@ -64,27 +65,32 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
   };
 
   try {
-    const journal = await openLmdbJournal({
+    const opening = openLmdbJournal({
       dir: join(config.dataDir, 'journal'),
       reserveBytes: config.journal.reserveBytes,
       workerUrl: parts.journalWorker,
     });
+    // The journal's thread starts on another core: what serves gRPC, the largest part, is loaded meanwhile.
+    const loading = import('./server/create-server.js');
+    const journal = await opening;
     ends.push(() => journal.close());
     ends.push(watchJournal(journal, health, parts.onBroken ?? (() => undefined)));
 
-    let engine: RunningEngine | null = null;
-    const policy = await openPolicy(config, log, health, (change, file) => {
-      void applyPolicy(change, file, { engine, log, health });
-    });
-    if (policy !== null) ends.push(() => policy.close());
+    const followed = await followPolicy(config, log, health);
+    if (followed !== null) ends.push(() => followed.source.close());
+    const policy = followed?.source.current ?? observePolicy();
 
     const registry = parts.drivers ?? defaultDrivers(clock, log);
-    engine = await startEngine({
+    const dumps = {
+      dir: config.dumps.dir,
+      floorBytes: dumpFloorBytes(config.journal.reserveBytes),
+    };
+    const engine = await startEngine({
       journal,
       clock,
       log,
       health,
-      policy: policy?.current ?? observePolicy(),
+      policy,
       policySource: config.policyFile ?? '',
       vms: config.vms.map((vm) => ({
         id: vm.id,
@@ -93,27 +99,27 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
         driver: createDriver(registry, vm),
       })),
       observer: createObserveDriver(),
-      dumpTarget: (vm, incident, attempt) =>
-        makeDumpTarget(config.dumps.dir, vm, incident, attempt),
+      dumpTarget: (vm, incident, attempt) => makeDumpTarget(dumps, vm, incident, attempt),
       ...(parts.onPoint !== undefined && { onPoint: parts.onPoint }),
     });
-    const running = engine;
-    ends.push(() => running.stop(config.stopTimeoutMs / 2));
+    ends.push(() => engine.stop(config.stopTimeoutMs / 2));
+    followed?.inForce.attach(engine, policy);
     health.up('engine');
 
-    const retention = keepBounded(config, journal, running, clock, log);
+    const retention = keepBounded(config, journal, engine, clock, log);
     ends.push(() => retention.stop());
 
+    const { startServer } = await loading;
     const server = await startServer({
       socket: config.socket,
       umask: parts.umask,
-      engine: running,
+      engine,
       journal,
       health,
       log,
     });
     ends.push(() => server.stop(config.stopTimeoutMs / 4));
-    return { engine: running, journal, health, server, stop };
+    return { engine, journal, health, server, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -121,47 +127,27 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
 };
 
 const defaultDrivers = (clock: Clock, log: Logger): DriverRegistry => ({
-  qemu: (vm) =>
-    vm.driver.kind === 'qemu'
-      ? createQemuDriver({ vm, socket: vm.driver.socket, clock, log })
-      : createObserveDriver(),
+  qemu: (vm) => createQemuDriver({ vm, socket: vm.driver.socket, clock, log }),
   observe: () => createObserveDriver(),
 });
 
-const openPolicy = async (
+const followPolicy = async (
   config: Config,
   log: Logger,
   health: HealthBoard,
-  onChange: (change: PolicyChange, file: string) => void,
-): Promise<PolicySource | null> => {
+): Promise<{ readonly source: PolicySource; readonly inForce: PolicyInForce } | null> => {
   const file = config.policyFile;
   if (file === null) {
     log.warn({}, 'no policy file: observing only; `vmwarden policy init` writes one to start with');
     return null;
   }
-  const source = await openPolicySource(file, (change) => onChange(change, file));
-  for (const warning of source.warnings) log.warn({ file, warning }, 'policy warning');
-  health.up('policy');
-  return source;
-};
-
-const applyPolicy = async (
-  change: PolicyChange,
-  file: string,
-  { engine, log, health }: { engine: RunningEngine | null; log: Logger; health: HealthBoard },
-): Promise<void> => {
-  if (change.kind === 'broken') {
-    const problems = change.problems.map(formatProblem);
-    health.degraded('policy', `${file} is broken, the last good one stays: ${problems[0] ?? ''}`);
-    log.error({ file, problems }, 'policy file is broken; the last good one stays in force');
-    return;
+  const inForce = createPolicyInForce({ file, log, health });
+  const source = await openPolicySource(file, inForce.onChange);
+  for (const warning of source.warnings) {
+    log.warn({ file, warning: formatProblem(warning) }, 'policy warning');
   }
   health.up('policy');
-  const { name, mode, hash } = change.policy;
-  log.info({ file, policy: name, mode, hash }, 'policy in force');
-  await engine?.setPolicy(change.policy, file).catch((error: unknown) => {
-    log.error({ error }, 'the policy is in force, but its revision is not journaled');
-  });
+  return { source, inForce };
 };
 
 const watchJournal = (

@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
-import { startApp } from '../app.js';
 import type { Config } from '../config/config.js';
 import { isFault } from '../lib/fault.js';
-import { createLog, type Log } from '../telemetry/log.js';
 import { addConfigOptions, type ConfigFlags, configOrExit } from './config-options.js';
 import { describeFault } from './describe-fault.js';
-import { FAILED, GOOD } from './io.js';
+import { FAILED } from './io.js';
+import { stopAsked } from './stop-asked.js';
 
 /** The build puts it beside the bundle. */
 const JOURNAL_WORKER = new URL('./journal-worker.js', import.meta.url);
@@ -33,10 +32,15 @@ const serve = async ({
   readonly file: string | null;
   readonly warnings: readonly string[];
 }): Promise<number> => {
+  // Not before the configuration is known to be good.
+  const [{ startApp }, { createLog }] = await Promise.all([
+    import('../app.js'),
+    import('../telemetry/log.js'),
+  ]);
   const terminal = process.stderr.isTTY === true;
   const log = await createLog({ ...config.log, terminal, fields: { host: config.host } });
   for (const warning of warnings) log.warn({ warning }, 'configuration');
-  const { stopping, fail } = stopAsked(log);
+  const { stopping, fail } = stopAsked(process, log);
   try {
     const app = await startApp(config, {
       log,
@@ -72,28 +76,4 @@ const serve = async ({
   } finally {
     log.flush();
   }
-};
-
-/** `stopping` resolves with the exit code once somebody asks to stop, or something went wrong that nobody handled. */
-const stopAsked = (
-  log: Log,
-): { readonly stopping: Promise<number>; readonly fail: (error: unknown) => void } => {
-  let stop: (code: number) => void = () => undefined;
-  const stopping = new Promise<number>((resolve) => {
-    stop = resolve;
-  });
-  // A defect of ours: leave in order, so that take-over is put back and the supervisor starts us anew.
-  const fail = (error: unknown): void => {
-    log.error({ error }, 'stopping after an error that only a new process mends');
-    stop(FAILED);
-  };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      log.info({ signal }, 'stopping');
-      stop(GOOD);
-    });
-  }
-  process.on('uncaughtException', fail);
-  process.on('unhandledRejection', fail);
-  return { stopping, fail };
 };
