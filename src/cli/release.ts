@@ -31,6 +31,15 @@ export const release = async (
   return GOOD;
 };
 
+/** A uid that no passwd entry names, as containers have it, is told as a number. */
+export const userName = (lookUp: () => { readonly username: string } = userInfo): string => {
+  try {
+    return lookUp().username;
+  } catch {
+    return `uid ${process.getuid?.()}`;
+  }
+};
+
 /** Adds `vmwarden release`. */
 export const addReleaseCommand = (program: Command): void => {
   addConfigOptions(
@@ -44,7 +53,7 @@ export const addReleaseCommand = (program: Command): void => {
     ['data-dir', 'socket'],
   ).action(async (vm: string, flags: ConfigFlags & Partial<ReleaseOptions>) => {
     const loaded = await configOrExit(flags, process);
-    const { reason = '', actor = userInfo().username, json = false } = flags;
+    const { reason = '', actor = userName(), json = false } = flags;
     process.exitCode =
       typeof loaded === 'number'
         ? loaded
