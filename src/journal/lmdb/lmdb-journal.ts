@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { Fault } from '../../lib/fault.js';
+import { makeDirectory } from '../../lib/make-directory.js';
 import { withDeadline } from '../../lib/with-deadline.js';
 import { checkCommit, checkThrough } from '../check-input.js';
 import type {
@@ -51,7 +51,7 @@ const CLOSE_TIMEOUT_MS = 10_000;
 
 /**
  * Opens or founds the journal in `dir` and claims it. Faults: JOURNAL_IN_USE, JOURNAL_NEWER_FORMAT,
- * JOURNAL_CORRUPT, JOURNAL_FULL, JOURNAL_IO.
+ * JOURNAL_CORRUPT, JOURNAL_FULL, JOURNAL_IO, DIRECTORY_UNUSABLE.
  */
 export async function openLmdbJournal(options: LmdbJournalOptions): Promise<Journal> {
   const dir = resolve(options.dir);
@@ -59,7 +59,7 @@ export async function openLmdbJournal(options: LmdbJournalOptions): Promise<Jour
   let writer: StartedWriter | null = null;
   let store: Store | null = null;
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    await makeDirectory(dir);
     socket = await listenAsOwner(dir);
     writer = await startWriter({ ...options, dir, socket: socket.name });
     // Only now: the first to open it in a process decides whether it can be written.
