@@ -26,7 +26,7 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
 export interface JournalConfig {
   /** Records older than this are dropped when nothing needs them. Default 30 d. */
   readonly maxAgeMs: number;
-  /** Pages in use above this: the oldest records that nothing needs are dropped. Default 1 GiB. */
+  /** Records take more than this: the oldest records that nothing needs are dropped. Default 1 GiB. */
   readonly maxBytes: number;
   /** Above this records are dropped though something needs them, with a loss marker. Default 4 GiB. */
   readonly hardMaxBytes: number;

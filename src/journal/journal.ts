@@ -138,6 +138,8 @@ export interface JournalStatus {
   readonly newest: Sequence;
   /** Pages in use, in bytes; the file itself never shrinks. */
   readonly usedBytes: number;
+  /** What of it records take, with their place in VMs' histories; the rest is rows. */
+  readonly recordBytes: number;
   /** Free on the file system. */
   readonly freeBytes: number;
   /** Why ingest is refused at the moment; null: it isn't. */

@@ -119,11 +119,13 @@ export class MemoryJournal implements Journal {
 
   status(): JournalStatus {
     const rowBytes = [...this.#rows.values()].reduce((sum, row) => sum + row.value.length, 0);
+    const recordBytes = this.#records.reduce((sum, record) => sum + record.bytes.length, 0);
     const freeBytes = this.#refusing ? 0 : Number.MAX_SAFE_INTEGER;
     return {
       oldest: this.#newest === 0 ? 0 : this.#oldest,
       newest: this.#newest,
-      usedBytes: this.#records.reduce((sum, record) => sum + record.bytes.length, rowBytes),
+      usedBytes: recordBytes + rowBytes,
+      recordBytes,
       freeBytes,
       refusing: this.#refusing ? belowReserveText(freeBytes, 1) : null,
     };

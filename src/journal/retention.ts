@@ -1,11 +1,11 @@
-import type { Clock } from '../lib/clock.js';
+import type { Clock, Moment } from '../lib/clock.js';
 import type { Logger } from '../lib/logger.js';
 import type { Journal, JournalStatus, Sequence } from './journal.js';
 
 /** The `journal` part of the configuration fits. */
 export interface RetentionLimits {
   readonly maxAgeMs: number;
-  /** Pages in use above this: the oldest records that nothing needs are dropped. */
+  /** Records take more than this: the oldest records that nothing needs are dropped. */
   readonly maxBytes: number;
   /** Above this records are dropped though something needs them, with a loss marker. */
   readonly hardMaxBytes: number;
@@ -23,7 +23,7 @@ export interface RetentionState {
   readonly limits: RetentionLimits;
   /** The lowest sequence that something still needs: it and all behind it stay. */
   readonly floor: Sequence;
-  /** The last record older than `maxAgeMs`. */
+  /** The last record older than `maxAgeMs`, as `trustedWallMs` has it. */
   readonly aged: Sequence;
 }
 
@@ -31,19 +31,20 @@ export interface RetentionState {
 const SLACK = 0.95;
 
 /**
- * What to drop now; null: nothing. Age and size never reach `floor`; above `hardMaxBytes`, once nothing
+ * What to drop now; null: nothing. Sizes are those of records: rows have expiries of their own, and to drop
+ * records for them would help nobody. Age and size never reach `floor`; above `hardMaxBytes`, once nothing
  * else is left to drop, a plan with `loss` goes past it.
  */
 export function planTrim({ status, limits, floor, aged }: RetentionState): TrimPlan | null {
-  const { oldest, newest, usedBytes } = status;
+  const { oldest, newest, recordBytes } = status;
   if (newest === 0 || oldest > newest) return null;
 
-  const bySize = usedBytes > limits.maxBytes ? oldestOver(status, limits.maxBytes) : 0;
+  const bySize = recordBytes > limits.maxBytes ? oldestOver(status, limits.maxBytes) : 0;
   const through = Math.min(Math.max(aged, bySize), floor - 1, newest);
   if (through >= oldest) return { through, loss: false, why: bySize > aged ? 'size' : 'age' };
 
   // A lone record is the marker of the last loss: dropping it would only write the next one.
-  if (usedBytes <= limits.hardMaxBytes || oldest === newest) return null;
+  if (recordBytes <= limits.hardMaxBytes || oldest === newest) return null;
   return {
     through: Math.min(oldestOver(status, limits.hardMaxBytes), newest),
     loss: true,
@@ -54,8 +55,23 @@ export function planTrim({ status, limits, floor, aged }: RetentionState): TrimP
 /** The last of the oldest records to drop so that the rest fits, taking all records as equally large. */
 function oldestOver(status: JournalStatus, limit: number): Sequence {
   const count = status.newest - status.oldest + 1;
-  const share = 1 - (limit * SLACK) / status.usedBytes;
+  const share = 1 - (limit * SLACK) / status.recordBytes;
   return status.oldest - 1 + Math.max(1, Math.ceil(count * share));
+}
+
+/** A clock set by hand or by a bad time source jumps by days; a leap second or a slewed clock never adds up to one. */
+const JUMP_MS = 24 * 60 * 60 * 1000;
+/** After a boot the clock may be anywhere until a time service sets it. */
+const GRACE_MS = 60 * 60 * 1000;
+
+/**
+ * The wall clock as far as records may be dropped by it; null: not at all yet. Since `started` it can't have gone further
+ * than the monotonic clock and a day: what is ahead of that is a jump, and is not followed until a restart.
+ */
+export function trustedWallMs(started: Moment, now: Moment): number | null {
+  const elapsedMs = now.monoMs - started.monoMs;
+  if (elapsedMs < GRACE_MS) return null;
+  return Math.min(now.wallMs, started.wallMs + elapsedMs + JUMP_MS);
 }
 
 export interface RetentionOptions {
@@ -85,10 +101,11 @@ const MAX_STEPS = 8;
 export function startRetention(options: RetentionOptions): Retention {
   let stopped = false;
   let underWay: Promise<void> | null = null;
+  const age = createAge(options);
 
   const run = (): Promise<void> => {
     if (stopped) return underWay ?? Promise.resolve();
-    underWay ??= round(options, () => stopped).finally(() => {
+    underWay ??= round(options, age, () => stopped).finally(() => {
       underWay = null;
     });
     return underWay;
@@ -106,13 +123,38 @@ export function startRetention(options: RetentionOptions): Retention {
   };
 }
 
-async function round(options: RetentionOptions, stopped: () => boolean): Promise<void> {
-  const { journal, limits, lossMarker, clock, log } = options;
+/** Finds what is too old, and warns once for each jump of the clock. */
+function createAge({ journal, limits, clock, log }: RetentionOptions): () => Sequence {
+  const started = clock.now();
+  let jumped = false;
+  return () => {
+    const now = clock.now();
+    const trusted = trustedWallMs(started, now);
+    if (trusted === null) return 0;
+    const aged = journal.newestBefore(trusted - limits.maxAgeMs);
+    const aheadMs = now.wallMs - trusted;
+    if (aheadMs > 0 && !jumped) {
+      const kept = journal.newestBefore(now.wallMs - limits.maxAgeMs) - aged;
+      log?.warn(
+        { aheadMs, kept },
+        'the clock jumped ahead; what is old only by it is kept until a restart',
+      );
+    }
+    jumped = aheadMs > 0;
+    return aged;
+  };
+}
+
+async function round(
+  options: RetentionOptions,
+  age: () => Sequence,
+  stopped: () => boolean,
+): Promise<void> {
+  const { journal, limits, lossMarker, log } = options;
   try {
     for (let step = 0; step < MAX_STEPS && !stopped(); step++) {
       const status = journal.status();
-      const aged = journal.newestBefore(clock.now().wallMs - limits.maxAgeMs);
-      const plan = planTrim({ status, limits, floor: options.floor(), aged });
+      const plan = planTrim({ status, limits, floor: options.floor(), aged: age() });
       if (!plan) return;
       await journal.trim(plan.through, plan.loss ? lossMarker : undefined);
       const fields = { first: status.oldest, last: plan.through, why: plan.why };

@@ -7,14 +7,16 @@ import { type JournalHarness, lmdbHarness, memoryHarness } from '../support/jour
 const state = (rest: {
   oldest?: number;
   newest?: number;
-  usedBytes?: number;
+  recordBytes?: number;
   floor?: number;
   aged?: number;
 }): RetentionState => ({
   status: {
     oldest: rest.oldest ?? 1,
     newest: rest.newest ?? 1000,
-    usedBytes: rest.usedBytes ?? 500,
+    // Mostly rows: no reason to drop records.
+    usedBytes: 1e6,
+    recordBytes: rest.recordBytes ?? 500,
     freeBytes: 0,
     refusing: null,
   },
@@ -26,8 +28,8 @@ const state = (rest: {
 describe('planTrim', () => {
   it.each([
     ['nothing', state({}), null],
-    ['nothing of an empty journal', state({ oldest: 0, newest: 0, usedBytes: 5000 }), null],
-    ['nothing when all is dropped', state({ oldest: 1001, usedBytes: 5000 }), null],
+    ['nothing of an empty journal', state({ oldest: 0, newest: 0, recordBytes: 5000 }), null],
+    ['nothing when all is dropped', state({ oldest: 1001, recordBytes: 5000 }), null],
     ['what is too old', state({ aged: 300 }), { through: 300, loss: false, why: 'age' }],
     ['all, when all is too old', state({ aged: 1000 }), { through: 1000, loss: false, why: 'age' }],
     [
@@ -36,19 +38,19 @@ describe('planTrim', () => {
       { through: 199, loss: false, why: 'age' },
     ],
     ['nothing that is needed', state({ aged: 300, floor: 1 }), null],
-    ['what is too much', state({ usedBytes: 1900 }), { through: 500, loss: false, why: 'size' }],
-    ['nothing needed below the hard limit', state({ usedBytes: 1900, floor: 1 }), null],
+    ['what is too much', state({ recordBytes: 1900 }), { through: 500, loss: false, why: 'size' }],
+    ['nothing needed below the hard limit', state({ recordBytes: 1900, floor: 1 }), null],
     [
       'what nobody needs before what is needed',
-      state({ usedBytes: 3800, floor: 2 }),
+      state({ recordBytes: 3800, floor: 2 }),
       { through: 1, loss: false, why: 'size' },
     ],
     [
       'what is needed above the hard limit',
-      state({ usedBytes: 3800, floor: 1 }),
+      state({ recordBytes: 3800, floor: 1 }),
       { through: 500, loss: true, why: 'hardLimit' },
     ],
-    ['not the marker alone', state({ usedBytes: 3800, floor: 1, oldest: 1000 }), null],
+    ['not the marker alone', state({ recordBytes: 3800, floor: 1, oldest: 1000 }), null],
   ])('drops %s', (_, given, plan) => {
     expect(planTrim(given)).toEqual(plan);
   });
@@ -56,14 +58,14 @@ describe('planTrim', () => {
   it('never goes past what is needed without saying so, nor past the newest', () => {
     const size = fc.nat(10_000);
     fc.assert(
-      fc.property(size, size, size, size, size, (a, b, usedBytes, floor, aged) => {
+      fc.property(size, size, size, size, size, (a, b, recordBytes, floor, aged) => {
         const oldest = Math.min(a, b) + 1;
         const newest = Math.max(a, b) + 1;
-        const plan = planTrim(state({ oldest, newest, usedBytes, floor: floor + 1, aged }));
+        const plan = planTrim(state({ oldest, newest, recordBytes, floor: floor + 1, aged }));
         if (!plan) return;
         expect(plan.through).toBeGreaterThanOrEqual(oldest);
         expect(plan.through).toBeLessThanOrEqual(newest);
-        if (plan.loss) expect(usedBytes).toBeGreaterThan(2000);
+        if (plan.loss) expect(recordBytes).toBeGreaterThan(2000);
         else expect(plan.through).toBeLessThan(floor + 1);
       }),
     );
@@ -74,7 +76,22 @@ describe('startRetention', () => {
   let harness: JournalHarness | null = null;
   afterEach(() => harness?.dispose());
 
-  const clock = (wallMs: number) => ({ now: () => ({ wallMs, monoMs: 0, hostBootId: 'b' }) });
+  const HOUR = 3_600_000;
+  const DAY = 24 * HOUR;
+  /** Both clocks begin at 0 and go on by `pass`; `jump` sets the wall clock alone. */
+  const clocks = () => {
+    let [wallMs, monoMs] = [0, 0];
+    return {
+      now: () => ({ wallMs, monoMs, hostBootId: 'b' }),
+      pass: (ms: number) => {
+        wallMs += ms;
+        monoMs += ms;
+      },
+      jump: (ms: number) => {
+        wallMs += ms;
+      },
+    };
+  };
   const none = () => new Uint8Array(0);
   const endless = Number.POSITIVE_INFINITY;
 
@@ -86,13 +103,18 @@ describe('startRetention', () => {
       await journal.append(commitOf([`${at}`])).durable;
     }
     let floor = 4;
+    const clock = clocks();
     const retention = startRetention({
       journal,
-      limits: { maxAgeMs: 3000, maxBytes: endless, hardMaxBytes: endless },
+      limits: { maxAgeMs: HOUR, maxBytes: endless, hardMaxBytes: endless },
       floor: () => floor,
       lossMarker: none,
-      clock: clock(10_500),
+      clock,
     });
+    clock.pass(HOUR - 1);
+    await retention.run();
+    expect(journal.status().oldest).toBe(1);
+    clock.pass(7_501);
     await retention.run();
     expect(journal.status().oldest).toBe(4);
     floor = endless;
@@ -102,6 +124,60 @@ describe('startRetention', () => {
     floor = endless;
     await retention.run();
     expect(journal.status().oldest).toBe(8);
+  });
+
+  it('does not follow a clock that jumps ahead, says so once, and follows it back', async () => {
+    harness = await memoryHarness();
+    const { journal } = harness;
+    const clock = clocks();
+    for (let day = 0; day < 10; day++) {
+      harness.setTime(day * DAY);
+      await journal.append(commitOf([`${day}`])).durable;
+    }
+    clock.pass(10 * DAY);
+    const logged: unknown[] = [];
+    const retention = startRetention({
+      journal,
+      limits: { maxAgeMs: 8 * DAY, maxBytes: endless, hardMaxBytes: endless },
+      floor: () => endless,
+      lossMarker: none,
+      clock,
+      log: { info: () => undefined, warn: (fields) => void logged.push(fields) },
+    });
+    clock.pass(HOUR);
+    clock.jump(365 * DAY);
+    await retention.run();
+    await retention.run();
+    // As on day 11, the day that a clock may be wrong by: days 0 to 3 are older than 8 days.
+    expect(journal.status().oldest).toBe(5);
+    expect(logged).toEqual([{ aheadMs: 364 * DAY, kept: 6 }]);
+    clock.jump(-365 * DAY);
+    clock.pass(2 * DAY);
+    await retention.run();
+    expect(journal.status().oldest).toBe(6);
+    expect(logged).toHaveLength(1);
+    await retention.stop();
+  });
+
+  it('drops no record for what rows take', async () => {
+    harness = await lmdbHarness();
+    const { journal } = harness;
+    const value = new Uint8Array(10_000);
+    const rows = Array.from({ length: 200 }, (_, at) => ({ key: `row-${at}`, value }));
+    await journal.append({ ...commitOf(['kept']), rows }).durable;
+    const { usedBytes, recordBytes } = journal.status();
+    expect(usedBytes).toBeGreaterThan(2_000_000);
+    expect(recordBytes).toBeLessThan(100_000);
+    const retention = startRetention({
+      journal,
+      limits: { maxAgeMs: endless, maxBytes: 1_000_000, hardMaxBytes: 1_500_000 },
+      floor: () => endless,
+      lossMarker: none,
+      clock: clocks(),
+    });
+    await retention.run();
+    expect(journal.status()).toMatchObject({ oldest: 1, newest: 1 });
+    await retention.stop();
   });
 
   it('keeps below its limits on LMDB, and marks what was still needed', async () => {
@@ -120,7 +196,7 @@ describe('startRetention', () => {
       limits: { maxAgeMs: 1e12, maxBytes: used / 4, hardMaxBytes: used / 2 },
       floor: () => 101,
       lossMarker: (first, last) => textBytes(`lost ${first}-${last}`),
-      clock: clock(Date.now()),
+      clock: clocks(),
       log,
     });
     await retention.run();
@@ -145,7 +221,7 @@ describe('startRetention', () => {
         throw new Error('unknown');
       },
       lossMarker: none,
-      clock: clock(0),
+      clock: clocks(),
       log: { info: () => undefined, warn: (_, message) => void logged.push(message) },
     });
     await retention.run();

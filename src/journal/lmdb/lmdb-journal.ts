@@ -21,7 +21,7 @@ import { FreedWaits } from './freed-waits.js';
 import { listenAsOwner, type OwnerSocket } from './owner.js';
 import { type FromWriter, fromPlain } from './protocol.js';
 import { type StartedWriter, startWriter } from './start-writer.js';
-import { freeBytes, getMeta, openStore, type Store, usedBytes } from './store.js';
+import { freeBytes, getMeta, openStore, type Store, usage } from './store.js';
 import { View } from './view.js';
 
 export interface LmdbJournalOptions {
@@ -165,7 +165,7 @@ class LmdbJournal implements Journal {
       return {
         oldest: newest === 0 ? 0 : this.#oldest(),
         newest,
-        usedBytes: usedBytes(this.#parts.store),
+        ...usage(this.#parts.store),
         freeBytes: free,
         refusing: this.#refusing(free),
       };

@@ -6,7 +6,7 @@ import { checkDataFile } from './data-file.js';
 import { notFound, toFault } from './errors.js';
 import { checkFormat, type Owner } from './format.js';
 import { isOwnerAlive } from './owner.js';
-import { freeBytes, getMeta, openStore, type Store, usedBytes } from './store.js';
+import { freeBytes, getMeta, openStore, type Store, usage } from './store.js';
 import { type VerifyOptions, type VerifyReport, verifyStore } from './verify.js';
 import { View } from './view.js';
 
@@ -83,7 +83,7 @@ class LmdbReader implements JournalReader {
       return {
         oldest: newest === 0 ? 0 : oldest,
         newest,
-        usedBytes: usedBytes(this.#store),
+        ...usage(this.#store),
         freeBytes: free,
         refusing: free < this.#reserveBytes ? belowReserveText(free, this.#reserveBytes) : null,
       };

@@ -1,5 +1,6 @@
 import { statfsSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import type { JournalStatus } from '../journal.js';
 import { corrupt } from './errors.js';
 import type { Meta } from './format.js';
 
@@ -85,14 +86,15 @@ interface TableStats {
   readonly overflowPages: number;
 }
 
-/** Pages in use by all databases, in bytes, without the list of free pages. */
-export function usedBytes(store: Store): number {
+/** Pages in use, in bytes, without the list of free pages. */
+export function usage(store: Store): Pick<JournalStatus, 'usedBytes' | 'recordBytes'> {
   const { meta, records, history, rows, expiry } = store;
-  let bytes = 0;
-  for (const table of [meta, records, history, rows, expiry]) {
-    const stats = table.getStats() as TableStats;
-    bytes +=
-      stats.pageSize * (stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages);
-  }
-  return bytes;
+  const recordBytes = bytesOf(records) + bytesOf(history);
+  return { usedBytes: recordBytes + bytesOf(meta) + bytesOf(rows) + bytesOf(expiry), recordBytes };
+}
+
+function bytesOf(table: { getStats(): object }): number {
+  const { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages } =
+    table.getStats() as TableStats;
+  return pageSize * (treeBranchPageCount + treeLeafPageCount + overflowPages);
 }
