@@ -1,0 +1,122 @@
+/** How far a group has come in one journal of one host. Sequences count from 1. */
+export interface Mark {
+  /** Everything up to here is settled. 0: nothing, but the journal is known. */
+  readonly through: number;
+  /** Settled beyond it, while something before them is not; ascending. */
+  readonly ahead: readonly number[];
+}
+
+/** Sequences, both ends included. */
+export interface Range {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** What is not where it should be, right before a record. */
+export type Missing =
+  /** The host dropped them before they could be published (a later loss marker of its journal names them),
+   * or they were trimmed away before this group read them. */
+  | (Range & { readonly cause: 'hole' })
+  /** The host goes on in another journal; how much of the one before is missing can't be known. */
+  | {
+      readonly cause: 'journalChanged';
+      /** null: not known any more. */
+      readonly previousJournalId: string | null;
+      /** Records of the new journal that are missing too; null: none. */
+      readonly missing: Range | null;
+    };
+
+interface JournalProgress {
+  through: number;
+  readonly ahead: Set<number>;
+  /** The greatest sequence that has come by; what follows it is no gap. */
+  seen: number;
+}
+
+/** The progress of one group in the journals of one host. Pure; what it says is made durable by others. */
+export class HostProgress {
+  readonly #journals = new Map<string, JournalProgress>();
+  #current: string | null = null;
+
+  /** Takes in what is known from elsewhere; never goes back. */
+  merge(journalId: string, mark: Mark): void {
+    const known = this.#journals.get(journalId);
+    if (known === undefined) {
+      const { through } = mark;
+      this.#journals.set(journalId, { through, ahead: new Set(mark.ahead), seen: through });
+      return;
+    }
+    known.through = Math.max(known.through, mark.through);
+    known.seen = Math.max(known.seen, known.through);
+    for (const sequence of mark.ahead) known.ahead.add(sequence);
+    prune(known);
+  }
+
+  isSettled(journalId: string, sequence: number): boolean {
+    const known = this.#journals.get(journalId);
+    return known !== undefined && (sequence <= known.through || known.ahead.has(sequence));
+  }
+
+  /** A settled entry came by again. */
+  passBy(journalId: string, sequence: number): void {
+    const known = this.#journals.get(journalId);
+    if (known !== undefined) known.seen = Math.max(known.seen, sequence);
+    this.#current ??= journalId;
+  }
+
+  /** An unsettled entry came by: what is missing right before it. */
+  pass(journalId: string, sequence: number): Missing | null {
+    const previous = this.#current;
+    const isFirstOfHost = this.#journals.size === 0;
+    const known = this.#journals.get(journalId);
+    const progress = known ?? begin(isFirstOfHost ? sequence - 1 : 0);
+    if (known === undefined) this.#journals.set(journalId, progress);
+    const expected = progress.seen + 1;
+    const hole = sequence > expected ? { first: expected, last: sequence - 1 } : null;
+    progress.seen = Math.max(progress.seen, sequence);
+    this.#current = journalId;
+    const changed =
+      previous === null ? known === undefined && !isFirstOfHost : previous !== journalId;
+    if (changed) {
+      return { cause: 'journalChanged', previousJournalId: previous, missing: hole };
+    }
+    return hole === null ? null : { cause: 'hole', ...hole };
+  }
+
+  /**
+   * `through`: all that came by, up to here, is settled. `ahead`: settled beyond it. Returns the mark to
+   * keep, or null when there is nothing new.
+   */
+  settle(journalId: string, through: number | undefined, ahead: readonly number[]): Mark | null {
+    const known = this.#journals.get(journalId);
+    if (known === undefined) return null;
+    let isNew = through !== undefined && through > known.through;
+    known.through = Math.max(known.through, through ?? known.through);
+    for (const sequence of ahead) {
+      if (sequence > known.through && !known.ahead.has(sequence)) {
+        known.ahead.add(sequence);
+        isNew = true;
+      }
+    }
+    prune(known);
+    return isNew ? markOf(known) : null;
+  }
+
+  /** Everything to remember, by journal id. */
+  marks(): Map<string, Mark> {
+    return new Map([...this.#journals].map(([journalId, known]) => [journalId, markOf(known)]));
+  }
+}
+
+const begin = (through: number): JournalProgress => ({ through, ahead: new Set(), seen: through });
+
+const markOf = ({ through, ahead }: JournalProgress): Mark => ({
+  through,
+  ahead: [...ahead].sort((a, b) => a - b),
+});
+
+const prune = (progress: JournalProgress): void => {
+  for (const sequence of progress.ahead) {
+    if (sequence <= progress.through) progress.ahead.delete(sequence);
+  }
+};

@@ -1,0 +1,83 @@
+import { recordsKey } from '../bus/redis/keys.js';
+import { parseEntry } from './entry.js';
+import type { GroupStatus, HostStatus } from './fleet.js';
+import { groupKeys } from './keys.js';
+import { markFromText } from './mark-text.js';
+import { readPartitions } from './partitions.js';
+import { type Published, readPublished } from './published.js';
+import { readNewest, timeOf } from './read-stream.js';
+import type { RedisClient } from './redis-script.js';
+
+/** Every host that ever published, by name. */
+export const surveyHosts = async (client: RedisClient, fleet: string): Promise<HostStatus[]> => {
+  const partitions = (await readPartitions(client, fleet)) ?? 0;
+  const found: HostStatus[] = [];
+  for (let partition = 0; partition < partitions; partition += 1) {
+    found.push(...(await hostsOf(client, fleet, partitions, partition)));
+  }
+  return found.sort((a, b) => (a.host < b.host ? -1 : 1));
+};
+
+/** Entries of a partition that are looked at for the time of a host's newest. */
+const NEWEST = 1000;
+
+const hostsOf = async (
+  client: RedisClient,
+  fleet: string,
+  partitions: number,
+  partition: number,
+): Promise<HostStatus[]> => {
+  const published = await readPublished(client, fleet, partition);
+  if (published.size === 0) return [];
+  const key = recordsKey(fleet, partition);
+  const newest = new Map<string, Date>();
+  for (const { id, fields } of await readNewest(client, key, NEWEST)) {
+    const host = parseEntry(fields).identity?.host;
+    if (host !== undefined && !newest.has(host)) newest.set(host, timeOf(id));
+  }
+  const groups = new Map<string, Map<string, number>>();
+  for (const group of await groupsOf(client, key)) {
+    const { marks } = groupKeys(fleet, partitions, group).partition(partition);
+    groups.set(group, throughOf(await client.hgetall(marks)));
+  }
+  return [...published].map(([host, last]) => ({
+    host,
+    partition,
+    published: last,
+    newestAt: newest.get(host) ?? null,
+    heartbeatAt: null,
+    groups: [...groups].map(([group, through]) => statusOf(group, host, last, through)),
+  }));
+};
+
+const statusOf = (
+  group: string,
+  host: string,
+  { journalId, sequence }: Published,
+  through: ReadonlyMap<string, number>,
+): GroupStatus => {
+  const acked = Math.max(0, through.get(`${host}/${journalId}`) ?? 0);
+  return { group, acked, lag: Math.max(0, sequence - acked) };
+};
+
+const throughOf = (hash: Readonly<{ [field: string]: string }>): Map<string, number> =>
+  new Map(
+    Object.entries(hash).flatMap(([field, value]) => {
+      const mark = markFromText(field, value);
+      return mark === null ? [] : [[field, mark.mark.through]];
+    }),
+  );
+
+/** Names of the groups of a stream; none when there is no stream. */
+const groupsOf = async (client: RedisClient, key: string): Promise<string[]> => {
+  if ((await client.exists(key)) === 0) return [];
+  const rows: unknown = await client.call('XINFO', ['GROUPS', key]);
+  if (!Array.isArray(rows)) return [];
+  const names = rows.flatMap((row: unknown) => (Array.isArray(row) ? [nameOf(row)] : []));
+  return names.filter((name) => name !== '').sort();
+};
+
+const nameOf = (row: readonly unknown[]): string => {
+  const at = row.indexOf('name');
+  return at === -1 ? '' : String(row[at + 1]);
+};
