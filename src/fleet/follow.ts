@@ -184,16 +184,17 @@ class Follower {
     if (!this.#isOfHosts(host)) return [];
     const progress = this.#progressOf(host);
     if (progress.isSettled(journalId, sequence)) return [];
-    const missing = progress.pass(journalId, sequence);
+    const gaps = progress
+      .pass(journalId, sequence)
+      .map((missing): FollowedItem => ({ kind: 'gap', host, journalId, missing }));
     progress.settle(journalId, sequence, []);
-    const gap: FollowedItem[] = missing === null ? [] : [{ kind: 'gap', host, journalId, missing }];
     if (!entry.ok) {
       const { identity, problem } = entry;
-      return [...gap, { kind: 'unreadable', entryId, identity, reason: problem }];
+      return [...gaps, { kind: 'unreadable', entryId, identity, reason: problem }];
     }
     const { record } = entry;
-    if (!this.#matches(host, record)) return gap;
-    return [...gap, { kind: 'record', host, journalId, sequence, record, entryId }];
+    if (!this.#matches(host, record)) return gaps;
+    return [...gaps, { kind: 'record', host, journalId, sequence, record, entryId }];
   }
 
   #isOfHosts(host: string): boolean {

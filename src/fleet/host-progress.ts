@@ -22,8 +22,6 @@ export type Missing =
       readonly cause: 'journalChanged';
       /** null: not known any more. */
       readonly previousJournalId: string | null;
-      /** Records of the new journal that are missing too; null: none. */
-      readonly missing: Range | null;
     };
 
 interface JournalProgress {
@@ -64,23 +62,20 @@ export class HostProgress {
     this.#current ??= journalId;
   }
 
-  /** An unsettled entry came by: what is missing right before it. */
-  pass(journalId: string, sequence: number): Missing | null {
+  /** An unsettled entry came by: what is missing right before it, in order. */
+  pass(journalId: string, sequence: number): Missing[] {
     const previous = this.#current;
     const isFirstOfHost = this.#journals.size === 0;
     const known = this.#journals.get(journalId);
     const progress = known ?? begin(isFirstOfHost ? sequence - 1 : 0);
-    if (known === undefined) this.#journals.set(journalId, progress);
-    const expected = progress.seen + 1;
-    const hole = sequence > expected ? { first: expected, last: sequence - 1 } : null;
-    progress.seen = Math.max(progress.seen, sequence);
+    this.#journals.set(journalId, progress);
     this.#current = journalId;
+    const holes = holesBefore(progress, sequence);
+    progress.seen = Math.max(progress.seen, sequence);
     const changed =
       previous === null ? known === undefined && !isFirstOfHost : previous !== journalId;
-    if (changed) {
-      return { cause: 'journalChanged', previousJournalId: previous, missing: hole };
-    }
-    return hole === null ? null : { cause: 'hole', ...hole };
+    if (!changed) return holes;
+    return [{ cause: 'journalChanged', previousJournalId: previous }, ...holes];
   }
 
   /**
@@ -109,6 +104,18 @@ export class HostProgress {
 }
 
 const begin = (through: number): JournalProgress => ({ through, ahead: new Set(), seen: through });
+
+/** What is settled ahead need not come by again, and is not missing. */
+const holesBefore = ({ seen, ahead }: JournalProgress, sequence: number): Missing[] => {
+  const holes: Missing[] = [];
+  let first = seen + 1;
+  const known = [...ahead].filter((one) => one > seen && one < sequence).sort((a, b) => a - b);
+  for (const end of [...known, sequence]) {
+    if (end > first) holes.push({ cause: 'hole', first, last: end - 1 });
+    first = end + 1;
+  }
+  return holes;
+};
 
 const markOf = ({ through, ahead }: JournalProgress): Mark => ({
   through,

@@ -33,7 +33,8 @@ interface OwnSlot<T> extends Slot<T> {
   attempt: number;
   careful: boolean;
   state: SlotState;
-  gap: Missing | null;
+  /** Still to be told before it. */
+  gaps: Missing[];
   /** Entries that say the same: a failover has them published again. */
   readonly entryIds: string[];
 }
@@ -104,11 +105,11 @@ export class PartitionOrder<T> {
       attempt: arrival.attempt,
       careful: arrival.careful,
       state: { at: 'waiting', notBeforeMs: 0 },
-      gap: progress.pass(journalId, sequence),
+      gaps: progress.pass(journalId, sequence),
       entryIds: [entryId],
     };
     this.#slots.push(slot);
-    if (!arrival.wanted && slot.gap === null) this.#settle(slot);
+    if (!arrival.wanted && slot.gaps.length === 0) this.#settle(slot);
     return 'next';
   }
 
@@ -119,11 +120,8 @@ export class PartitionOrder<T> {
     for (const slot of [...this.#slots]) {
       const { host } = slot.arrival;
       if (slot.state.at !== 'waiting' || blocked.has(host)) continue;
-      if (slot.gap !== null) {
-        const { gap } = slot;
-        slot.gap = null;
-        return { kind: 'gap', slot, gap };
-      }
+      const gap = slot.gaps.shift();
+      if (gap !== undefined) return { kind: 'gap', slot, gap };
       if (!slot.arrival.wanted) {
         this.#settle(slot);
         continue;

@@ -152,7 +152,7 @@ export class PartitionStore {
   async park(entryId: string, fields: readonly (string | Buffer)[]): Promise<boolean> {
     const { lease, records, parked } = this.#keys;
     const { token, group } = this.#member;
-    const args = [token, group, entryId, MAX_PARKED, ...fields];
+    const args = [token, group, entryId, MAX_PARKED, 'parkedgroup', group, ...fields];
     return (await runScript(this.#client, PARK, [lease, records, parked], args)) === 1;
   }
 }
