@@ -8,6 +8,7 @@ import type { Journal } from './journal/journal.js';
 import { openLmdbJournal } from './journal/lmdb/lmdb-journal.js';
 import { type Retention, startRetention } from './journal/retention.js';
 import type { Clock } from './lib/clock.js';
+import type { Fault } from './lib/fault.js';
 import type { Logger } from './lib/logger.js';
 import { systemClock } from './lib/system-clock.js';
 import { observePolicy } from './policy/observe-policy.js';
@@ -27,6 +28,8 @@ export interface AppParts {
   readonly journalWorker: URL;
   readonly clock?: Clock;
   readonly drivers?: DriverRegistry;
+  /** Called once when a part is broken for good: only a new process helps. */
+  readonly onBroken?: (fault: Fault) => void;
   /** Called at named points of an act; for tests that stop the world there. */
   readonly onPoint?: (point: string) => void;
 }
@@ -40,8 +43,8 @@ export interface App {
   stop(): Promise<void>;
 }
 
-/** How often a disk that fills up is noticed, and that it is free again. */
-const DISK_LOOK_MS = 1_000;
+/** How often a disk that fills up is noticed, that it is free again, and that the journal is broken. */
+const JOURNAL_LOOK_MS = 1_000;
 
 /**
  * The composition root: the only place that knows which implementation stands behind each contract. Rejects with
@@ -67,7 +70,7 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
       workerUrl: parts.journalWorker,
     });
     ends.push(() => journal.close());
-    ends.push(watchDisk(journal, health));
+    ends.push(watchJournal(journal, health, parts.onBroken ?? (() => undefined)));
 
     let engine: RunningEngine | null = null;
     const policy = await openPolicy(config, log, health, (change, file) => {
@@ -161,15 +164,25 @@ const applyPolicy = async (
   });
 };
 
-const watchDisk = (journal: Journal, health: HealthBoard): (() => Promise<void>) => {
+const watchJournal = (
+  journal: Journal,
+  health: HealthBoard,
+  onBroken: (fault: Fault) => void,
+): (() => Promise<void>) => {
   const look = (): void => {
+    if (journal.broken !== null) {
+      clearInterval(timer);
+      health.down('journal', journal.broken.message);
+      onBroken(journal.broken);
+      return;
+    }
     const { refusing } = journal.status();
     if (refusing === null) health.up('journal');
     else health.degraded('journal', refusing);
   };
-  look();
-  const timer = setInterval(look, DISK_LOOK_MS);
+  const timer = setInterval(look, JOURNAL_LOOK_MS);
   timer.unref();
+  look();
   return async () => clearInterval(timer);
 };
 

@@ -45,7 +45,9 @@ export const faultOf = (error: unknown): Fault => {
   }
   const word = status[error.code] ?? 'UNKNOWN';
   const { info, violations } = detailsOf(error);
-  return new Fault(codeOf(word), info?.reason ?? `GRPC_${word}`, error.details, {
+  // Of a connection that failed grpc-js tells more about its resolver than about the socket.
+  const message = error.details.replace(/\. Resolution note:.*$/s, '');
+  return new Fault(codeOf(word), info?.reason ?? `GRPC_${word}`, message, {
     violations,
     metadata: info?.metadata ?? {},
     cause: error,

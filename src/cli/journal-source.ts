@@ -41,7 +41,13 @@ export const notServing = (socket: string): Fault =>
   );
 
 /** What only a running vmwarden knows of a VM. */
-const NOT_LIVE = { driver: '', contact: 'none', warnings: [] } as const;
+const NOT_LIVE = {
+  driver: '',
+  contact: 'none',
+  warnings: [],
+  startedToWait: null,
+  takeOver: false,
+} as const;
 
 async function* read(reader: JournalReader, query: RecordQuery): AsyncGenerator<Sequenced> {
   const { oldest, newest } = reader.status();

@@ -84,7 +84,7 @@ export const runCli = async (args: readonly string[], io: Io): Promise<number> =
     return Number(process.exitCode ?? GOOD);
   } catch (error) {
     if (error instanceof CommanderError) {
-      return error.code === 'commander.help' || error.exitCode !== 0 ? WRONG_USE : GOOD;
+      return error.exitCode === 0 ? GOOD : WRONG_USE;
     }
     io.stderr.write(`vmwarden: ${isFault(error) ? describeFault(error) : stackOf(error)}\n`);
     return FAILED;

@@ -36,12 +36,13 @@ const serve = async ({
   const terminal = process.stderr.isTTY === true;
   const log = await createLog({ ...config.log, terminal, fields: { host: config.host } });
   for (const warning of warnings) log.warn({ warning }, 'configuration');
-  const stopping = stopAsked(log);
+  const { stopping, fail } = stopAsked(log);
   try {
     const app = await startApp(config, {
       log,
       umask: (mask) => process.umask(mask),
       journalWorker: JOURNAL_WORKER,
+      onBroken: fail,
     });
     log.info(
       {
@@ -73,20 +74,26 @@ const serve = async ({
   }
 };
 
-/** Resolves with the exit code once somebody asks to stop, or something went wrong that nobody handled. */
-const stopAsked = (log: Log): Promise<number> =>
-  new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.once(signal, () => {
-        log.info({ signal }, 'stopping');
-        resolve(GOOD);
-      });
-    }
-    // A defect of ours: leave in order, so that take-over is put back and the supervisor starts us anew.
-    const fail = (error: unknown): void => {
-      log.error({ error }, 'stopping after an error that nobody handled');
-      resolve(FAILED);
-    };
-    process.on('uncaughtException', fail);
-    process.on('unhandledRejection', fail);
+/** `stopping` resolves with the exit code once somebody asks to stop, or something went wrong that nobody handled. */
+const stopAsked = (
+  log: Log,
+): { readonly stopping: Promise<number>; readonly fail: (error: unknown) => void } => {
+  let stop: (code: number) => void = () => undefined;
+  const stopping = new Promise<number>((resolve) => {
+    stop = resolve;
   });
+  // A defect of ours: leave in order, so that take-over is put back and the supervisor starts us anew.
+  const fail = (error: unknown): void => {
+    log.error({ error }, 'stopping after an error that only a new process mends');
+    stop(FAILED);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      log.info({ signal }, 'stopping');
+      stop(GOOD);
+    });
+  }
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+  return { stopping, fail };
+};

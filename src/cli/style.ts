@@ -6,5 +6,5 @@ export type Style = (format: 'bold' | 'dim' | 'red' | 'yellow' | 'green', text: 
 /** Colours only for a person: on a terminal, unless NO_COLOR says otherwise. */
 export const styleOf = (output: Output, env: Io['env']): Style =>
   output.isTTY === true && !env['NO_COLOR']
-    ? (format, text) => styleText(format, text)
+    ? (format, text) => styleText(format, text, { validateStream: false })
     : (_format, text) => text;

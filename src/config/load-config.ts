@@ -49,10 +49,15 @@ export const loadConfig = (sources: ConfigSources): LoadedConfig => {
   });
   const findings = [...(shaped.ok ? [] : shaped.findings), ...meant.findings];
   if (layers.problems.length > 0 || findings.length > 0 || meant.config === null) {
-    return { ok: false, problems: [...layers.problems, ...findings.map(layers.problem)] };
+    const problems = [...layers.problems, ...findings.map(layers.problem)];
+    return { ok: false, problems: problems.sort(byPlace) };
   }
   return { ok: true, config: meant.config, file, warnings: misspelt(environment) };
 };
+
+/** Lines of the file in their order. */
+const byPlace = (a: ConfigProblem, b: ConfigProblem): number =>
+  a.place.localeCompare(b.place, 'en', { numeric: true });
 
 /** An empty variable counts as not set. */
 const said = (value: string | undefined): string | undefined => (value === '' ? undefined : value);

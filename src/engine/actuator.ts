@@ -1,12 +1,13 @@
 import { performance } from 'node:perf_hooks';
 import { ageMs } from '../lib/clock.js';
+import { withDeadline } from '../lib/with-deadline.js';
 import type { Act, Driver, DumpTarget, Outcome, Progress } from '../vmm/driver.js';
 import { advance, cancelled, lapsed } from './advance.js';
 import { begin, placeOf } from './answer.js';
 import { type Core, messageOf } from './core.js';
 import { speaksOf } from './incident.js';
 import { progressRecord } from './records.js';
-import type { Incident, VmRow } from './vm-row.js';
+import { type Incident, isOfEarlierLife, type VmRow } from './vm-row.js';
 
 /** A verb that has not come back this long after its deadline is given up. */
 const OVERDUE_MS = 2_000;
@@ -72,12 +73,7 @@ export class Actuator {
     this.#stopping = true;
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
-    let timer: NodeJS.Timeout | undefined;
-    const grace = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, graceMs);
-    });
-    await Promise.race([Promise.all(this.#running.values()), grace]);
-    clearTimeout(timer);
+    await withDeadline(graceMs, Promise.all(this.#running.values()));
     this.#abort.abort();
   }
 
@@ -99,7 +95,8 @@ export class Actuator {
   async #start(vm: string, incident: Incident): Promise<boolean> {
     if (incident.step.kind !== 'planned') return true;
     const core = this.#core;
-    const lapse = lapsed(incident, core.stamp());
+    const row = core.roster.row(vm);
+    const lapse = lapsed(row, incident, this.#ports.driverLife, core.stamp());
     if (lapse !== null) return await this.#settle(vm, lapse, 0n, '');
     const leftMs = incident.step.waitMs - ageMs(incident.step.since, core.clock.now());
     const reachable = core.roster.entry(vm).live.contact !== 'lost';
@@ -109,8 +106,7 @@ export class Actuator {
       return false;
     }
     const done = await core.persist(vm, (row) => begin(row, core.stamp()));
-    const row = this.#core.world.get(vm);
-    if (done && row !== undefined) this.own(row, false);
+    if (done) this.own(core.roster.row(vm), false);
     return done;
   }
 
@@ -167,7 +163,8 @@ export class Actuator {
       timeoutMs: step.timeoutMs,
       cause: {
         boots: facts.driverLife === this.#ports.driverLife && !resumed ? facts.boots : null,
-        resumed,
+        // Else a guest that runs would be taken for one that still has to be restarted.
+        resumed: resumed || isOfEarlierLife(facts, this.#ports.driverLife),
       },
       onProgress: throttled((progress) =>
         this.#core.note(vm, progressRecord(this.#core.clock.now(), place, progress, path)),
@@ -232,21 +229,9 @@ export class Actuator {
 const intentOf = (incident: Incident): string =>
   `${incident.id}/${incident.index}/${incident.step.attempt}`;
 
-const bounded = async (outcome: Promise<Outcome>, timeoutMs: number): Promise<Outcome> => {
-  let timer: NodeJS.Timeout | undefined;
-  const overdue = new Promise<Outcome>((resolve) => {
-    timer = setTimeout(
-      () =>
-        resolve(failed('DEADLINE_EXCEEDED', `the driver did not come back within ${timeoutMs} ms`)),
-      timeoutMs + OVERDUE_MS,
-    );
-  });
-  try {
-    return await Promise.race([outcome, overdue]);
-  } finally {
-    clearTimeout(timer);
-  }
-};
+const bounded = async (outcome: Promise<Outcome>, timeoutMs: number): Promise<Outcome> =>
+  (await withDeadline(timeoutMs + OVERDUE_MS, outcome)) ??
+  failed('DEADLINE_EXCEEDED', `the driver did not come back within ${timeoutMs} ms`);
 
 const throttled = (tell: (progress: Progress) => void): ((progress: Progress) => void) => {
   let lastMs = Number.NEGATIVE_INFINITY;

@@ -11,6 +11,9 @@ import type { Facts, VmRow } from './vm-row.js';
 /** RESETs this close to the first of them are one boot: firmware resets again while it comes up. */
 export const BURST_MS = 250;
 
+/** Events that wait for an incident to close. */
+const MAX_PENDING = 16;
+
 /** A report with what only its bearer knows. */
 export interface Arrival {
   readonly report: EventReport;
@@ -63,7 +66,7 @@ export const admit = (row: VmRow, arrival: Arrival, sequence: Sequence, now: Mom
     return { row: next, disposition: 'olderBoot', facts, answer: 'none' };
   }
   if (burst !== null) return { row: next, disposition: 'burst', facts, answer: 'none' };
-  if (joins(row, facts, placed.known, now)) {
+  if (joins(row, facts, placed.known, now) || isPending(row, facts)) {
     return { row: next, disposition: 'joined', facts, answer: 'none' };
   }
   return {
@@ -103,6 +106,11 @@ const joins = (row: VmRow, facts: Facts, known: boolean, now: Moment): boolean =
   if (answered === null || (known && facts.epoch > answered.epoch)) return false;
   return tellsOf(answered, type, facts.origin, now);
 };
+
+/** One like it waits already, or too many wait for another to make a difference. */
+const isPending = ({ pending }: VmRow, { event, epoch }: Facts): boolean =>
+  pending.length >= MAX_PENDING ||
+  pending.some((other) => other.epoch === epoch && sameDeath(other.event.type, event.type));
 
 const openBurst = (row: VmRow, now: Moment): VmRow['burst'] =>
   row.burst !== null && ageMs(row.burst.at, now) <= BURST_MS ? row.burst : null;

@@ -1,4 +1,6 @@
+import { backoffMs } from '../lib/backoff.js';
 import { ageMs } from '../lib/clock.js';
+import { jitter } from '../lib/jitter.js';
 import { exceeded } from '../policy/budget.js';
 import type { Inspection, Outcome } from '../vmm/driver.js';
 import {
@@ -12,7 +14,7 @@ import {
   type Stamp,
 } from './answer.js';
 import { outcomeRecord, startedRecord } from './records.js';
-import type { Incident, VmRow } from './vm-row.js';
+import { type Incident, isOfEarlierLife, type VmRow } from './vm-row.js';
 
 /** Wait before the first retry of a failed step; doubles with each further one, at most 30 s. */
 const RETRY_BASE_MS = 500;
@@ -46,14 +48,21 @@ export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
   const after = provenBoot({ ...row, incident: { ...incident, ran } }, outcome, step?.verb);
 
   const retryable = outcome.kind === 'failed' && attempt <= (step?.retries ?? 0);
-  if (retryable) return noted({ row: retry(after, attempt, stamp), records: [] });
+  if (retryable) return noted({ row: retry(after, incident.id, attempt, stamp), records: [] });
 
   // What was called off is not a failure to go on from.
   if (good || (step?.onFailure === 'continue' && outcome.kind !== 'cancelled')) {
     const index = incident.index + 1;
-    if (index < incident.plan.length) return noted(begin(nextStep(after, index, stamp), stamp));
+    if (index < incident.plan.length) {
+      const next = nextStep(after, index, stamp);
+      return noted(
+        stamp.policy.mode === 'observe'
+          ? advance(next, { outcome: observes(), elapsedNs: 0n, path: '' }, stamp)
+          : begin(next, stamp),
+      );
+    }
   }
-  const settled = ran ? after : refund(after, incident);
+  const settled = ran || !isCharged(incident) ? after : refund(after, incident);
   return noted(close(settled, remarkOf(incident, outcome, good), stamp));
 };
 
@@ -83,6 +92,7 @@ export const resume = (row: VmRow, inspection: Inspection, stamp: Stamp): Resump
     ];
     return { kind: 'done', outcome: { kind: 'already', proof, state: inspection.state } };
   }
+  if (inspection.state === 'exited') return { kind: 'done', outcome: onNobody(verb) };
   const { detail } = incident.facts.event;
   if (inspection.state === 'running' && detail.kind === 'vmm' && detail.action === 'run') {
     // The VMM let this guest run on after its panic, so running doesn't show that it was restarted.
@@ -131,11 +141,29 @@ const again = (row: VmRow, incident: Incident, pays: boolean, stamp: Stamp): Cha
   };
 };
 
-/** A waiting step that has waited too long, or whose policy now only observes, is not run any more. */
-export const lapsed = (incident: Incident, stamp: Stamp): Outcome | null => {
+/** What became of a verb whose VMM process has ended: no driver needs to be asked. */
+const onNobody = (verb: string | undefined): Outcome =>
+  verb === 'powerOff'
+    ? { kind: 'already', proof: ['process gone'], state: 'exited' }
+    : { kind: 'failed', reason: 'VMM_GONE', message: 'the VMM process has ended', proof: [] };
+
+/**
+ * A waiting step that has waited too long, or whose policy now only observes, is not run any more; nor is one of an
+ * earlier life (this one is `driverLife`) whose guest has booted since, by whoever's hand.
+ */
+export const lapsed = (
+  { epoch }: Pick<VmRow, 'epoch'>,
+  incident: Incident,
+  driverLife: string,
+  stamp: Stamp,
+): Outcome | null => {
   const { policy, now } = stamp;
   if (policy.mode === 'observe')
     return cancelled('POLICY_OBSERVES', 'the policy only observes now');
+  const { facts } = incident;
+  if (isOfEarlierLife(facts, driverLife) && epoch > facts.epoch) {
+    return cancelled('BOOTED_SINCE', `boot epoch ${epoch} after ${facts.epoch}`);
+  }
   const waited = ageMs(incident.openedAt, now);
   return waited > policy.safety.maxWaitMs
     ? cancelled('WAITED_TOO_LONG', `waited ${Math.round(waited / 1000)} s, more than maxWait`)
@@ -148,6 +176,8 @@ export const cancelled = (reason: string, message: string): Outcome => ({
   message,
   proof: [],
 });
+
+const observes = (): Outcome => cancelled('POLICY_OBSERVES', 'the policy only observes now');
 
 const exhaust = (row: VmRow, incident: Incident, outcome: Outcome, stamp: Stamp): Change => {
   const place = placeOf(row.id, incident, incident.step.attempt);
@@ -183,7 +213,7 @@ const nextStep = (row: VmRow, index: number, stamp: Stamp): VmRow =>
         },
       };
 
-const retry = (row: VmRow, attempt: number, stamp: Stamp): VmRow =>
+const retry = (row: VmRow, id: string, attempt: number, stamp: Stamp): VmRow =>
   row.incident === null
     ? row
     : {
@@ -193,11 +223,15 @@ const retry = (row: VmRow, attempt: number, stamp: Stamp): VmRow =>
           step: {
             kind: 'planned',
             since: stamp.now,
-            waitMs: Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** (attempt - 1)),
+            waitMs: backoffMs(attempt, RETRY_BASE_MS, RETRY_MAX_MS, () => jitter(id, attempt)),
             attempt: attempt + 1,
           },
         },
       };
+
+/** The plan's first intent has been journaled, which is when its budget is charged. */
+const isCharged = ({ index, step }: Incident): boolean =>
+  step.kind === 'started' || index > 0 || step.attempt > 1;
 
 const refund = (row: VmRow, incident: Incident): VmRow =>
   incident.budget === null ? row : { ...row, attempts: refunded(row.attempts, incident.budget) };

@@ -36,7 +36,7 @@ export const answer = (row: VmRow, facts: Facts, stamp: Stamp): Change => {
   const acts = decision.act && decision.plan.length > 0;
   const decided = decisionRecord(stamp.now, row.id, acts ? id : '', facts, decision);
   const answered = answeredWith(facts, acts ? id : '', acts, stamp.now);
-  if (!acts) return { row: { ...row, answered, pending: null }, records: [decided] };
+  if (!acts) return { row: { ...row, answered }, records: [decided] };
 
   const charge = decision.budget !== null && !decision.budget.exhausted;
   const incident: Incident = {
@@ -50,7 +50,7 @@ export const answer = (row: VmRow, facts: Facts, stamp: Stamp): Change => {
     step: { kind: 'planned', since: stamp.now, waitMs: decision.delayMs, attempt: 1 },
     ran: false,
   };
-  const opened: VmRow = { ...row, incident, answered, pending: null, remark: '' };
+  const opened: VmRow = { ...row, incident, answered, remark: '' };
   const begun = decision.delayMs > 0 ? { row: opened, records: [] } : begin(opened, stamp);
   return { row: begun.row, records: [decided, ...begun.records] };
 };
@@ -99,17 +99,27 @@ export const begin = (row: VmRow, stamp: Stamp): Change => {
   };
 };
 
-/** Ends the incident, and answers the event that waited for that. */
+/** Ends the incident, and answers the events that waited for that, until one of them opens the next. */
 export const close = (row: VmRow, remark: string, stamp: Stamp): Change => {
-  const { incident, pending } = row;
-  const closed: VmRow = {
+  const { incident } = row;
+  let closed: VmRow = {
     ...row,
     incident: null,
     remark,
     answered:
       incident === null ? row.answered : answeredWith(incident.facts, incident.id, true, stamp.now),
   };
-  return pending === null ? { row: closed, records: [] } : answer(closed, pending, stamp);
+  const records: Record[] = [];
+  for (
+    let next = closed.pending[0];
+    next !== undefined && closed.incident === null;
+    next = closed.pending[0]
+  ) {
+    const change = answer({ ...closed, pending: closed.pending.slice(1) }, next, stamp);
+    closed = change.row;
+    records.push(...change.records);
+  }
+  return { row: closed, records };
 };
 
 export const charged = (

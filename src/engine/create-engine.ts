@@ -101,6 +101,7 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
       watches.abort();
       sightings.close();
       await Promise.all(watching);
+      ingest.flush();
     },
   };
 };
@@ -146,7 +147,8 @@ const releaseHold = async (
 const floorOf = ({ roster, journal }: Core): Sequence => {
   const needed = roster.ids().flatMap((id) => {
     const { incident, pending } = roster.row(id);
-    return [incident?.facts.sequence, pending?.sequence].filter((found) => found !== undefined);
+    const open = incident === null ? pending : [incident.facts, ...pending];
+    return open.map(({ sequence }) => sequence);
   });
   return Math.min(journal.next, ...needed);
 };

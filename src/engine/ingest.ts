@@ -38,11 +38,11 @@ export class Ingest {
 
   /** Resolves when the event is durable. Faults: see Engine.report. */
   async take(arrival: Arrival): Promise<Receipt> {
+    // A driver's events come once and in order, and are journaled to the last.
+    if (arrival.driver !== null) return await this.#folder.offer(arrival);
     if (this.#core.stopping) {
       throw new Fault('UNAVAILABLE', 'STOPPING', 'vmwarden is stopping', { retryAfterMs: 5000 });
     }
-    // A driver's events come once and in order.
-    if (arrival.driver !== null) return await this.#folder.offer(arrival);
     this.#checkVm(arrival.report);
     const repeat = this.#repeat(arrival.report);
     if (repeat !== null) return await repeat;
@@ -136,7 +136,7 @@ export class Ingest {
       case 'now':
         return answer(row, admission.facts, stamp);
       case 'later':
-        return { row: { ...row, pending: admission.facts }, records: [] };
+        return { row: { ...row, pending: [...row.pending, admission.facts] }, records: [] };
       case 'none':
         return { row, records: [] };
     }

@@ -78,7 +78,13 @@ export class Roster {
     const entry = {
       configured,
       driver,
-      live: { driver: driver.kind, contact, warnings: [] } as VmLive,
+      live: {
+        driver: driver.kind,
+        contact,
+        warnings: [],
+        startedToWait: null,
+        takeOver: configured?.takeOver ?? false,
+      } as VmLive,
     };
     this.#entries.set(id, entry);
     return entry;

@@ -1,4 +1,4 @@
-import type { Inspection, Sighting } from '../vmm/driver.js';
+import type { GuestState, Inspection, Sighting } from '../vmm/driver.js';
 import type { Actuator } from './actuator.js';
 import { advance, resume } from './advance.js';
 import { type Core, messageOf } from './core.js';
@@ -86,20 +86,22 @@ export class Sightings {
     }
   }
 
-  async #connected(vm: string, { inspection, continuous, warnings }: Connected): Promise<void> {
+  async #connected(vm: string, sighting: Connected): Promise<void> {
     const { roster, log, health } = this.#core;
     const entry = roster.entry(vm);
-    entry.live = { ...entry.live, contact: 'connected', warnings };
+    const { inspection, continuous, warnings, startedToWait } = sighting;
+    entry.live = { ...entry.live, contact: 'connected', warnings, startedToWait };
     const before = roster.row(vm);
     await this.#commit({
       ...before,
       epoch: before.epoch + (before.seen !== null && !continuous ? 1 : 0),
       burst: null,
-      seen: { bootId: inspection.bootId, state: inspection.state, raw: inspection.raw },
+      seen: seenOnConnect(before, inspection),
     });
     health.up(`vm ${vm}`);
     log.info({ vm, state: inspection.raw, bootId: inspection.bootId }, 'VMM connected');
-    for (const warning of warnings) log.warn({ vm, warning }, 'policy can take no effect here');
+    const view = this.#core.view(roster.row(vm));
+    for (const warning of view.warnings) log.warn({ vm, warning }, 'warning');
     await this.#resume(vm, inspection);
     this.#actuator.kick(vm);
   }
@@ -151,6 +153,23 @@ export class Sightings {
     await world.commit({ kind: 'outcome', row, records: [record] });
   }
 }
+
+/** What a driver tells by an event when it finds it: see `Sighting`. */
+const TOLD_BY_EVENT: ReadonlySet<GuestState> = new Set([
+  'panicked',
+  'shutdown',
+  'watchdog',
+  'error',
+]);
+
+/**
+ * A guest found down counts as seen so only with the event that tells it, in that one's commit. Should this one alone
+ * become durable (the journal refuses events, vmwarden is killed), the next life would think that it had been answered.
+ */
+const seenOnConnect = ({ seen }: VmRow, { bootId, state, raw }: Inspection): VmRow['seen'] => {
+  const known = seen !== null && seen.bootId === bootId && seen.state === state;
+  return { bootId, state: TOLD_BY_EVENT.has(state) && !known ? 'unknown' : state, raw };
+};
 
 /** What an earlier life may have done can't be taken as not done: its attempt stays charged. */
 const ranMaybe = (row: VmRow): VmRow =>

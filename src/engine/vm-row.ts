@@ -29,8 +29,8 @@ export interface VmRow {
   readonly incident: Incident | null;
   /** The latest answered event, for what other origins still have to say about it. */
   readonly answered: Answered | null;
-  /** An event of a later boot than the open incident's; decided when that closes. */
-  readonly pending: Facts | null;
+  /** Events of later boots than the open incident's, oldest first and bounded; decided when that closes. */
+  readonly pending: readonly Facts[];
   /** Budget attempts by budget name, oldest first. */
   readonly attempts: Readonly<Record<string, readonly Moment[]>>;
   readonly hold: { readonly at: Moment; readonly reason: string } | null;
@@ -57,6 +57,10 @@ export interface Facts {
   /** No boot id: acted on only if the VMM shows the state it speaks of. */
   readonly unstated: boolean;
 }
+
+/** A driver saw it in another process of vmwarden's: how often the guest has booted since, this one can't count. */
+export const isOfEarlierLife = (facts: Facts, driverLife: string): boolean =>
+  facts.driverLife !== '' && facts.driverLife !== driverLife;
 
 /** From the first event that needs an answer until the VM is proven well, held or given up; one per VM at a time. */
 export interface Incident {
@@ -110,7 +114,7 @@ export const newVmRow = (id: string, uid: string): VmRow => ({
   burst: null,
   incident: null,
   answered: null,
-  pending: null,
+  pending: [],
   attempts: {},
   hold: null,
   remark: '',

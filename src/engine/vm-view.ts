@@ -1,6 +1,8 @@
 import { ageMs, type Moment } from '../lib/clock.js';
 import { usage } from '../policy/budget.js';
 import type { Policy } from '../policy/policy.js';
+import { unmetRules, wantedTakeOver } from '../policy/take-over.js';
+import type { TakeOver } from '../vmm/driver.js';
 import type { VmView } from './engine.js';
 import type { VmRow } from './vm-row.js';
 
@@ -8,7 +10,12 @@ import type { VmRow } from './vm-row.js';
 export interface VmLive {
   readonly driver: string;
   readonly contact: VmView['contact'];
+  /** The driver's own. */
   readonly warnings: readonly string[];
+  /** For which events the VMM was started to let the guest wait; null: not known. */
+  readonly startedToWait: TakeOver | null;
+  /** The operator lets vmwarden take over. */
+  readonly takeOver: boolean;
 }
 
 /** For people and programs: the row in words. */
@@ -24,8 +31,27 @@ export const vmView = (row: VmRow, live: VmLive, policy: Policy, now: Moment): V
   incident: row.incident?.id ?? '',
   budgets: budgetsOf(row, policy, now),
   nextAttemptMs: nextAttemptMs(row, now),
-  warnings: live.warnings,
+  warnings: [...live.warnings, ...policyWarnings(live, policy)],
 });
+
+/** Rules that can't take effect on this VM, because its VMM acts before vmwarden can. */
+const policyWarnings = (
+  { contact, startedToWait, takeOver }: VmLive,
+  policy: Policy,
+): readonly string[] => {
+  if (contact !== 'connected') return [];
+  const taken = takeOver ? wantedTakeOver(policy) : null;
+  const waits = (event: keyof TakeOver): boolean =>
+    startedToWait?.[event] === true || taken?.[event] === true;
+  const unmet = unmetRules(policy, {
+    panicPauses: waits('panic'),
+    shutdownPauses: waits('shutdown'),
+    watchdogPauses: waits('watchdog'),
+  });
+  return startedToWait === null
+    ? unmet.map((sentence) => `Unless its VMM was started so that this holds: ${sentence}`)
+    : unmet;
+};
 
 const phaseOf = (row: VmRow): Pick<VmView, 'phase' | 'reason'> => {
   const { incident } = row;

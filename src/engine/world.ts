@@ -13,13 +13,17 @@ export interface Staged {
 
 /**
  * The VM rows as the engine sees them: what is durable, under an overlay of what is on its way there. Deciding reads
- * the overlay; when a commit fails, all of the overlay is dropped, since the journal drops what was built on it.
+ * the overlay; when a commit fails, what was staged from it on is dropped, since the journal drops it too.
  */
 export class World {
   readonly #journal: Journal;
   readonly #durable: Map<string, VmRow>;
   readonly #overlay = new Map<string, VmRow>();
-  #generation = 0;
+  /** Rows on their way by the order of their commits, ascending. */
+  readonly #underWay = new Map<number, VmRow>();
+  #order = 0;
+  /** Commits up to this one were dropped with an earlier one that failed, if they were still under way. */
+  #droppedThrough = 0;
 
   constructor(journal: Journal, rows: Iterable<VmRow>) {
     this.#journal = journal;
@@ -47,7 +51,6 @@ export class World {
 
   /** Resolves with the first record's sequence once all of it is durable. */
   async commit(staged: Staged): Promise<Sequence> {
-    const generation = this.#generation;
     const { row } = staged;
     const { first, durable } = this.#journal.append({
       kind: staged.kind,
@@ -57,20 +60,32 @@ export class World {
         ...(staged.rows ?? []),
       ],
     });
-    if (row !== undefined) this.#overlay.set(row.id, row);
+    this.#order += 1;
+    const order = this.#order;
+    if (row !== undefined) {
+      this.#underWay.set(order, row);
+      this.#overlay.set(row.id, row);
+    }
     try {
       await durable;
     } catch (error) {
-      if (generation === this.#generation) {
-        this.#generation += 1;
-        this.#overlay.clear();
-      }
+      this.#drop(order);
       throw error;
     }
     if (row !== undefined) {
       this.#durable.set(row.id, row);
+      this.#underWay.delete(order);
       if (this.#overlay.get(row.id) === row) this.#overlay.delete(row.id);
     }
     return first;
+  }
+
+  /** Drops what was staged by this commit and those behind it, which fail with it. */
+  #drop(failed: number): void {
+    if (failed <= this.#droppedThrough) return;
+    this.#droppedThrough = this.#order;
+    for (const order of this.#underWay.keys()) if (order >= failed) this.#underWay.delete(order);
+    this.#overlay.clear();
+    for (const row of this.#underWay.values()) this.#overlay.set(row.id, row);
   }
 }

@@ -64,6 +64,9 @@ export const startGuestProcess = async (
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr = tail(stderr + text);
   });
+  child.once('error', (error) => {
+    stderr = tail(`${stderr}${error.message}\n`);
+  });
   const exited = exitOf(child);
   let serial: net.Socket;
   try {

@@ -1,3 +1,5 @@
+import type { Fault } from '../lib/fault.js';
+
 /**
  * The host's durable log, and the truth about what was seen, decided and done.
  *
@@ -44,6 +46,9 @@ export interface Journal {
   onDurable(listener: (newest: Sequence) => void): () => void;
 
   status(): JournalStatus;
+
+  /** Why this process will never write again (its writer has died); null: it can. Opening anew is the cure. */
+  readonly broken: Fault | null;
 
   /**
    * The last of the oldest records that were all appended before `wallMs` (milliseconds since the epoch);

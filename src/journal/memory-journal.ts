@@ -115,6 +115,8 @@ export class MemoryJournal implements Journal {
     return () => this.#listeners.delete(listener);
   }
 
+  readonly broken = null;
+
   status(): JournalStatus {
     const rowBytes = [...this.#rows.values()].reduce((sum, row) => sum + row.value.length, 0);
     const freeBytes = this.#refusing ? 0 : Number.MAX_SAFE_INTEGER;

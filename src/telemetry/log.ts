@@ -2,6 +2,7 @@ import pino from 'pino';
 import type { LogLevel } from '../config/config.js';
 import { isFault } from '../lib/fault.js';
 import type { Logger } from '../lib/logger.js';
+import { createLineWriter } from './line-writer.js';
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -19,12 +20,6 @@ export interface Log extends Logger {
   /** Writes out what is still buffered. Call it last. */
   flush(): void;
 }
-
-/**
- * Bytes that wait for a reader of the log that does not keep up. What comes beyond is dropped: a stuck log
- * collector must neither stop vmwarden nor fill its memory.
- */
-const MAX_BUFFERED = 4 * 1024 * 1024;
 
 export const createLog = async (options: LogOptions): Promise<Log> => {
   const fd = options.fd ?? 2;
@@ -60,18 +55,8 @@ interface Sink {
 }
 
 const jsonSink = (fd: number): Sink => {
-  const stream = pino.destination({ dest: fd, sync: false, maxLength: MAX_BUFFERED });
-  stream.on('error', endOfLog);
-  return {
-    stream,
-    flush: () => {
-      try {
-        stream.flushSync();
-      } catch {
-        // Not open yet, or its reader is gone: there is nowhere left to say so.
-      }
-    },
-  };
+  const stream = createLineWriter(fd);
+  return { stream, flush: stream.flush };
 };
 
 /** Loaded only where a person reads. No worker thread: lines come out in order with what else is printed. */

@@ -65,7 +65,9 @@ export type Sighting =
       readonly inspection: Inspection;
       /** The guest can be shown not to have booted since `lastSeen`. */
       readonly continuous: boolean;
-      /** What can't take effect on this VM as it was started, and why: one sentence each. */
+      /** For which events the VMM was started to let the guest wait; null: can't be found out. */
+      readonly startedToWait: TakeOver | null;
+      /** What the operator should know of this VMM: one sentence each. */
       readonly warnings: readonly string[];
     }
   | { readonly kind: 'disconnected'; readonly reason: string }

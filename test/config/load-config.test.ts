@@ -249,10 +249,10 @@ stopTimeout: [1]
       flags: { 'data-dir': `/${long}` },
     });
     expect(found).toEqual([
+      expect.stringContaining('listen.socket: the path of a unix socket has at most 107 bytes'),
       expect.stringContaining(
         'vms[0].driver.socket: the path of a unix socket has at most 107 bytes, this one 115',
       ),
-      expect.stringContaining('listen.socket: the path of a unix socket has at most 107 bytes'),
     ]);
   });
 

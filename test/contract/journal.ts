@@ -188,6 +188,28 @@ export function journalContract(name: string, open: () => Promise<JournalHarness
         expect((await journal.rows('')).map(({ key }) => key)).toEqual(['c']);
       });
 
+      it('takes with it what was appended before its failure was known', async () => {
+        harness.failAt(1);
+        const rows = (key: string) => [{ key, value: textBytes(key) }];
+        const failed = journal.append(commitOf([], { rows: rows('a') }));
+        // The turn ends, so it is on its way; then the loop stands still while it fails.
+        await Promise.resolve();
+        harness.blockUntilFailed();
+        const behind = [
+          journal.append(commitOf([], { rows: rows('b') })),
+          journal.append(commitOf(['c'])),
+        ];
+        expect(await Promise.all([failed, ...behind].map(settle))).toEqual([
+          'JOURNAL_IO',
+          'JOURNAL_ROLLED_BACK',
+          'JOURNAL_ROLLED_BACK',
+        ]);
+        harness.failAt(0);
+        await journal.append(commitOf([])).durable;
+        expect(await journal.rows('')).toEqual([]);
+        expect(journal.next).toBe(1);
+      });
+
       it('is no unhandled rejection when nobody looks', async () => {
         harness.failAt(1);
         journal.append(commitOf(['a']));

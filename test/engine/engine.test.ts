@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RunningEngine } from '../../src/engine/create-engine.js';
+import type { Policy } from '../../src/policy/policy.js';
+import type { Outcome, TakeOver } from '../../src/vmm/driver.js';
 import {
   type Bench,
   CRASH_POLICY,
@@ -7,6 +9,7 @@ import {
   engineBench,
   policyOf,
 } from '../support/engine-bench.js';
+import { ScriptedDriver } from '../support/scripted-driver.js';
 
 const engines: RunningEngine[] = [];
 const bench = async (options: Parameters<typeof engineBench>[0] = {}): Promise<Bench> => {
@@ -152,6 +155,40 @@ describe('one incident', () => {
     expect(made.engine.vms()[0]?.bootEpoch).toBe(3);
   });
 
+  it('keeps all that a later boot has to say until the incident closes', async () => {
+    let release: (outcome: Outcome) => void = () => undefined;
+    const made = await bench({ policy: UNHURRIED });
+    made.driver.answers.push(
+      new Promise((resolve) => {
+        release = resolve;
+      }),
+    );
+    made.driver.panic();
+    await made.until('dump under way', () => made.driver.calls.includes('dump'));
+    made.driver.tell('RESET', 'guest');
+    made.driver.panic();
+    made.driver.tell('VMM_ERROR', 'unknown');
+    made.driver.tell('SUSPEND', 'guest');
+    release({ kind: 'applied', proof: [], state: 'panicked' });
+    await made.until(
+      'the second answer',
+      async () =>
+        (await made.story()).filter((line) => line === 'decision crashed: dump, restart').length ===
+        2,
+    );
+    await made.until('all answers', async () =>
+      (await made.story()).includes('decision otherwise: '),
+    );
+    const events = (await made.story()).filter((line) => line.startsWith('event'));
+    expect(events.slice(0, 5)).toEqual([
+      'event CRASH decided',
+      'event RESET joined',
+      'event CRASH decided',
+      'event VMM_ERROR joined',
+      'event 5 decided',
+    ]);
+  });
+
   it('joins the RESETs of one boot and lets them inherit their initiator', async () => {
     const made = await bench();
     made.driver.tell('RESET', 'guest');
@@ -249,5 +286,34 @@ describe('waiting steps', () => {
       (await made.story()).includes('step dump cancelled POLICY_OBSERVES'),
     );
     expect(made.driver.calls.filter((call) => call === 'restart')).toHaveLength(1);
+  });
+});
+
+describe('warnings', () => {
+  const warningsOf = async (started: TakeOver | null, takeOver: boolean, policy?: Policy) => {
+    const driver = new ScriptedDriver('web-1');
+    driver.startedToWait = started;
+    const vms = [{ id: 'web-1', uid: '', driver, takeOver }];
+    const made = await bench({ driver, vms, ...(policy !== undefined && { policy }) });
+    return made.engine.vms()[0]?.warnings ?? [];
+  };
+  const NOTHING = { panic: false, shutdown: false, watchdog: false };
+
+  it('name the rules that a VMM which waits for nobody leaves without effect, and what to do', async () => {
+    const warnings = await warningsOf(NOTHING, false);
+    expect(warnings.join('\n')).toContain('Rule "crashed" (line 12)');
+    expect(warnings.join('\n')).toContain('-action panic=pause');
+    expect(warnings.join('\n')).not.toContain('asked to stop');
+  });
+
+  it('are none where the VMM was started to wait, where vmwarden takes over, or in observe mode', async () => {
+    expect(await warningsOf({ panic: true, shutdown: true, watchdog: true }, false)).toEqual([]);
+    expect(await warningsOf(NOTHING, true)).toEqual([]);
+    const observe = policyOf(CRASH_POLICY.replace('enforce', 'observe'));
+    expect(await warningsOf(NOTHING, false, observe)).toEqual([]);
+  });
+
+  it('say so where the command line could not be read', async () => {
+    expect((await warningsOf(null, false))[0]).toMatch(/^Unless its VMM was started so/);
   });
 });

@@ -43,7 +43,7 @@ describe('a journal whose process is killed', () => {
       const problems: string[] = [];
       await reader.verify({
         checkRecord: () => null,
-        onProblem: (problem) => problems.push(problem),
+        onProblem: (problem) => void problems.push(problem),
       });
       expect(problems).toEqual([]);
       await reader.close();
@@ -51,6 +51,21 @@ describe('a journal whose process is killed', () => {
     }
     expect(before).toBeGreaterThan(ROUNDS);
   }, 120_000);
+
+  it('goes to exactly one of many who want to take it over', async () => {
+    for (let round = 0; round < 3; round++) {
+      child = await startJournalProcess(dir);
+      await child.kill();
+      const results = await Promise.allSettled(
+        Array.from({ length: 6 }, () => lmdbHarness({ dir })),
+      );
+      const open = results.flatMap((r) => (r.status === 'fulfilled' ? [r.value.journal] : []));
+      const reasons = results.flatMap((r) => (r.status === 'rejected' ? [r.reason.reason] : []));
+      expect(open).toHaveLength(1);
+      expect(reasons).toEqual(Array.from({ length: 5 }, () => 'JOURNAL_IN_USE'));
+      await open[0]?.close();
+    }
+  });
 
   it('is nobody else’s while it lives, and anybody’s after', async () => {
     child = await startJournalProcess(dir);

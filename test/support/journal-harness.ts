@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import type { Journal, Sequence } from '../../src/journal/journal.js';
 import { openLmdbJournal } from '../../src/journal/lmdb/lmdb-journal.js';
-import { FAULT_AT, FAULT_KILL } from '../../src/journal/lmdb/protocol.js';
+import { FAULT_AT, FAULT_COUNT, FAULT_KILL } from '../../src/journal/lmdb/protocol.js';
 import { MemoryJournal } from '../../src/journal/memory-journal.js';
 import { journalWorker } from './journal-bundle.js';
 
@@ -13,6 +13,11 @@ export interface JournalHarness {
   readonly journal: Journal;
   /** Commits whose first sequence this is fail; 0: none. */
   failAt(first: Sequence): void;
+  /**
+   * Where commits fail in another thread: holds the event loop up until the first one has; its rejection comes
+   * afterwards, and no more fail.
+   */
+  blockUntilFailed(): void;
   /** What the journal takes for the time; default: the real one. */
   setTime(wallMs: number): void;
   /** Closes it and opens it again; absent where nothing outlives closing. */
@@ -35,6 +40,7 @@ export async function memoryHarness(): Promise<JournalHarness> {
   return {
     journal,
     failAt: (first) => journal.failAt(first),
+    blockUntilFailed: () => undefined,
     setTime: clock.set,
     dispose: () => journal.close(),
   };
@@ -47,7 +53,7 @@ export function lmdbHarness(options: { dir?: string; reserveBytes?: number } = {
 
 async function openHarness(dir: string, reserveBytes: number): Promise<LmdbHarness> {
   const clock = harnessClock();
-  const faults = new Int32Array(new SharedArrayBuffer(8));
+  const faults = new Int32Array(new SharedArrayBuffer(12));
   let worker: Worker | null = null;
   const journal = await openLmdbJournal({
     dir,
@@ -69,6 +75,10 @@ async function openHarness(dir: string, reserveBytes: number): Promise<LmdbHarne
     worker,
     failAt: (first) => {
       Atomics.store(faults, FAULT_AT, first);
+    },
+    blockUntilFailed: () => {
+      Atomics.wait(faults, FAULT_COUNT, 0, 10_000);
+      Atomics.store(faults, FAULT_AT, 0);
     },
     killWriter: () => {
       Atomics.store(faults, FAULT_KILL, 1);

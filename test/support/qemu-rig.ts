@@ -47,7 +47,7 @@ export const startQemu = async (
   options: Partial<QemuGuestOptions> = {},
 ): Promise<Guest> => {
   const dir = options.dir ?? (await tempDir());
-  const qemu = partPath('qemu-system-x86_64');
+  const qemu = options.qemu ?? partPath('qemu-system-x86_64');
   return started(await startQemuGuest({ monitors: 2, ...options, dir, qemu, args }), args);
 };
 

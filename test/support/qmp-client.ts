@@ -48,6 +48,10 @@ export const connectQmpClient = async (path: string): Promise<QmpClient> => {
   });
   const run: QmpClient['run'] = (execute, args) =>
     new Promise((resolve, reject) => {
+      if (socket.destroyed) {
+        reject(new Error(`${path} is closed`));
+        return;
+      }
       pending.push({ resolve, reject });
       socket.write(`${JSON.stringify({ execute, ...(args && { arguments: args }) })}\n`);
     });

@@ -9,6 +9,7 @@ import type {
   GuestState,
   Inspection,
   Outcome,
+  TakeOver,
   Verb,
   Watch,
 } from '../../src/vmm/driver.js';
@@ -27,6 +28,7 @@ export class ScriptedDriver implements Driver {
   watch: Watch | null = null;
   /** Never makes contact. */
   silent = false;
+  startedToWait: TakeOver | null = { panic: true, shutdown: true, watchdog: true };
   readonly #vm: string;
   readonly #process: string;
   #connected = false;
@@ -58,6 +60,7 @@ export class ScriptedDriver implements Driver {
       kind: 'connected',
       inspection: this.#inspection(),
       continuous,
+      startedToWait: this.startedToWait,
       warnings: [],
     });
   }

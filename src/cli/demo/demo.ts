@@ -38,7 +38,7 @@ const demo = async (): Promise<number> => {
     guests = await startGuests(dir, qemu, STAND_IN);
     await writeFile(join(dir, 'policy.yaml'), DEMO_POLICY);
     const terminal = process.stderr.isTTY === true;
-    const log = await createLog({ level: 'info', format: 'auto', terminal });
+    const log = await createLog({ level: 'info', format: 'pretty', terminal });
     const app = await startApp(demoConfig(dir, guests), {
       log,
       umask: (mask) => process.umask(mask),

@@ -11,58 +11,69 @@ import { DATA_FILE, readHeader } from './data-file.js';
  */
 export class Headroom {
   readonly #file: number;
-  /** Set when extending failed; then it isn't tried in idle time. */
+  /** Pages that are certainly there. */
+  #spare = 0;
+  /** Extending failed: it isn't tried again in idle time. */
   #exhausted = false;
 
   constructor(dir: string) {
-    this.#file = openSync(join(dir, DATA_FILE), constants.O_RDWR | constants.O_APPEND);
+    this.#file = openSync(
+      join(dir, DATA_FILE),
+      constants.O_RDWR | constants.O_APPEND | constants.O_NOATIME,
+    );
   }
 
-  /** Whether so many pages can be written. Extends the file when they can't. */
+  /** Whether so many pages can be written; they are taken as used up. Extends the file when they can't. */
   ensure(pages: number): boolean {
-    const { spare, pageSize } = this.#spare();
-    if (spare >= pages) return true;
-    const missing = pages - spare;
-    const rounded = Math.ceil(missing / CHUNK_PAGES) * CHUNK_PAGES;
-    this.#exhausted = !(this.#extend(rounded * pageSize) || this.#spare().spare >= pages);
-    return !this.#exhausted;
+    if (this.#spare < pages) this.#spare = this.#measure().spare;
+    if (this.#spare < pages) this.#extend(pages - this.#spare);
+    if (this.#spare < pages) return false;
+    this.#spare -= pages;
+    return true;
   }
 
-  /** True when it is time for `topUp`. */
-  get isLow(): boolean {
-    return !this.#exhausted && this.#spare().spare < LOW_PAGES;
+  /** By what is certain; to know better is too slow to be done where a commit waits (80 us). */
+  get mayBeLow(): boolean {
+    return this.#spare < LOW_PAGES && !this.#exhausted;
   }
 
-  /** In idle time, so that the next commit finds its pages allocated and on the disk. */
+  /** In idle time, so that the next commits find their pages allocated and on the disk. */
   topUp(): void {
-    if (this.ensure(LOW_PAGES + CHUNK_PAGES)) fdatasyncSync(this.#file);
+    this.#spare = this.#measure().spare;
+    if (this.#spare >= WANTED_PAGES / 2) return;
+    this.#extend(WANTED_PAGES - this.#spare);
+    fdatasyncSync(this.#file);
   }
 
   close(): void {
     closeSync(this.#file);
   }
 
-  #spare(): { spare: number; pageSize: number } {
+  #measure(): { spare: number; pageSize: number } {
     const header = readHeader(this.#file);
-    if (!header) return { spare: 0, pageSize: 4096 };
+    if (!header) return { spare: 0, pageSize: PAGE };
     const { pageSize, lastPage } = header;
     return { spare: Math.floor(fstatSync(this.#file).size / pageSize) - lastPage - 1, pageSize };
   }
 
-  #extend(bytes: number): boolean {
+  #extend(pages: number): void {
+    const { pageSize } = this.#measure();
+    const bytes = Math.ceil(pages / CHUNK_PAGES) * CHUNK_PAGES * pageSize;
+    this.#exhausted = false;
     try {
       // Zeros, not a hole: a hole would take its blocks only when LMDB writes.
       for (let left = bytes; left > 0; ) {
         left -= writeSync(this.#file, ZEROS, 0, Math.min(left, ZEROS.length));
       }
-      return true;
     } catch {
-      return false;
+      this.#exhausted = true;
     }
+    this.#spare = this.#measure().spare;
   }
 }
 
 const CHUNK_PAGES = 256;
+const WANTED_PAGES = 1024;
 const LOW_PAGES = 256;
 const ZEROS = new Uint8Array(256 * 1024);
 
@@ -73,6 +84,8 @@ const BASE_PAGES = 96;
 /** A path of four to the leaf, and two splits. */
 const PUT_PAGES = 6;
 const PAGE = 4096;
+/** What topping up takes, at most. */
+export const TOP_UP_BYTES = (WANTED_PAGES + CHUNK_PAGES) * PAGE;
 
 /** More pages than these commits can dirty. */
 export function pagesFor(commits: readonly PackedCommit[]): number {

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { Fault } from '../../lib/fault.js';
+import { withDeadline } from '../../lib/with-deadline.js';
 import { checkCommit, checkThrough } from '../check-input.js';
 import type {
   Appended,
@@ -16,6 +17,7 @@ import type {
 import { belowReserveText, closed } from '../journal-fault.js';
 import { CommitQueue } from './commit-queue.js';
 import { toFault } from './errors.js';
+import { FreedWaits } from './freed-waits.js';
 import { listenAsOwner, type OwnerSocket } from './owner.js';
 import { type FromWriter, fromPlain } from './protocol.js';
 import { type StartedWriter, startWriter } from './start-writer.js';
@@ -87,9 +89,7 @@ class LmdbJournal implements Journal {
   readonly #listeners = new Set<(newest: Sequence) => void>();
   readonly #sweeping: NodeJS.Timeout;
   readonly #reading = new Set<Promise<unknown>>();
-  /** Trims that wait for their space; all up to `#freed` have it. */
-  #unfreed: { through: Sequence; resolve: () => void }[] = [];
-  #freed: Sequence = 0;
+  readonly #freed = new FreedWaits();
   #trimming: Promise<void> = Promise.resolve();
   #closed = false;
   #closing: Promise<void> | null = null;
@@ -153,6 +153,10 @@ class LmdbJournal implements Journal {
     return () => this.#listeners.delete(listener);
   }
 
+  get broken(): Fault | null {
+    return this.#queue.dead;
+  }
+
   status(): JournalStatus {
     if (this.#closed) throw closed();
     return this.#translated(() => {
@@ -194,8 +198,7 @@ class LmdbJournal implements Journal {
     const commit: Commit = { kind: 'outcome', records, rows: [] };
     checkCommit(commit);
     await this.#queue.append(commit, through).durable;
-    if (this.#freed >= through) return;
-    await new Promise<void>((resolve) => this.#unfreed.push({ through, resolve }));
+    await this.#freed.until(through);
   }
 
   #take(message: FromWriter): void {
@@ -211,7 +214,7 @@ class LmdbJournal implements Journal {
       }
       case 'dropped':
         this.#view.refresh();
-        this.#releaseFreed(message.through);
+        this.#freed.release(message.through);
         return;
       case 'closed':
         this.#writerClosed();
@@ -239,13 +242,6 @@ class LmdbJournal implements Journal {
     this.#parts.writer.worker.postMessage({ kind: 'sweep', nowMs: this.#now() });
   }
 
-  #releaseFreed(through: Sequence): void {
-    this.#freed = through;
-    const done = this.#unfreed.filter((wait) => wait.through <= through);
-    this.#unfreed = this.#unfreed.filter((wait) => wait.through > through);
-    for (const { resolve } of done) resolve();
-  }
-
   #die(why: string): void {
     this.#queue.kill(
       new Fault(
@@ -254,27 +250,28 @@ class LmdbJournal implements Journal {
         `The journal ${this.#dir} can't be written any more: ${why}. A restart opens it anew.`,
       ),
     );
-    this.#releaseFreed(Number.MAX_SAFE_INTEGER);
+    this.#freed.release(Number.MAX_SAFE_INTEGER);
     this.#writerClosed();
   }
 
   async #close(): Promise<void> {
     clearInterval(this.#sweeping);
-    const { worker } = this.#parts.writer;
-    await withDeadline(CLOSE_TIMEOUT_MS, async () => {
-      await this.#queue.idle();
-      if (this.#queue.dead) return;
-      const ended = new Promise<void>((resolve) => {
-        this.#writerClosed = resolve;
-      });
-      worker.postMessage({ kind: 'close' });
-      await ended;
-    });
+    await withDeadline(CLOSE_TIMEOUT_MS, this.#closeWriter());
     // Ends at once when it closed in time; else what still waits fails by its exit.
-    await worker.terminate();
+    await this.#parts.writer.worker.terminate();
     await Promise.allSettled(this.#reading);
     await this.#parts.store.env.close();
     await this.#parts.socket.close();
+  }
+
+  async #closeWriter(): Promise<void> {
+    await this.#queue.idle();
+    if (this.#queue.dead) return;
+    const ended = new Promise<void>((resolve) => {
+      this.#writerClosed = resolve;
+    });
+    this.#parts.writer.worker.postMessage({ kind: 'close' });
+    await ended;
   }
 
   #reads<T>(read: () => Promise<T>): Promise<T> {
@@ -297,13 +294,4 @@ class LmdbJournal implements Journal {
       throw toFault(error, { dir: this.#dir, freeBytes: null });
     }
   }
-}
-
-async function withDeadline(timeoutMs: number, work: () => Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([work(), deadline]);
-  clearTimeout(timer);
 }

@@ -14,9 +14,13 @@ export interface WriterData {
   readonly faults?: Int32Array;
 }
 
-/** `faults`, for tests: a commit whose first sequence is in slot 0 fails; slot 1 not 0: the next one kills the thread. */
+/**
+ * `faults`, for tests: a commit whose first sequence is in slot 0 fails; slot 1 not 0: the next one kills the
+ * thread; slot 2 counts those that failed, and who waits for it is told.
+ */
 export const FAULT_AT = 0;
 export const FAULT_KILL = 1;
+export const FAULT_COUNT = 2;
 
 export type ToWriter =
   /** Take the directory over from the owner with this socket, who is dead. */

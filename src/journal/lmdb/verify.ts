@@ -2,14 +2,7 @@ import { Buffer } from 'node:buffer';
 import { setImmediate } from 'node:timers/promises';
 import type { Sequence } from '../journal.js';
 import { readBounds } from './claim.js';
-import {
-  expiryKey,
-  historyKey,
-  readExpiryKey,
-  readHistoryKey,
-  readSequenceKey,
-  sequenceKey,
-} from './keys.js';
+import { expiryKey, historyKey, readHistoryKey, readSequenceKey, sequenceKey } from './keys.js';
 import type { Store, Table } from './store.js';
 import { readRecordValue, readRowValue } from './stored.js';
 
@@ -20,7 +13,10 @@ export interface VerifyOptions {
     readonly vm: string;
     readonly bytes: Uint8Array;
   }) => string | null;
-  readonly onProblem: (problem: string) => void;
+  /** The same of a row. */
+  readonly checkRow?: (row: { readonly key: string; readonly value: Uint8Array }) => string | null;
+  /** May take its time: the walk waits for it. */
+  readonly onProblem: (problem: string) => void | Promise<void>;
   /** Entries walked so far, of all there were at the start. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -47,6 +43,7 @@ export async function verifyStore(
   const historyEntries = await walk.history(newest);
   const rows = await walk.rows();
   await walk.expiry();
+  await walk.sayRest();
   return { records, historyEntries, rows, problems: walk.problems };
 }
 
@@ -54,6 +51,7 @@ class Walk {
   readonly #store: Store;
   readonly #options: VerifyOptions;
   readonly #total: number;
+  readonly #unsaid: string[] = [];
   #done = 0;
   problems = 0;
 
@@ -124,6 +122,8 @@ class Walk {
         this.#problem(`row '${name}' is cut short: ${value.length} bytes`);
         return;
       }
+      const wrong = this.#options.checkRow?.({ key: name, value: row.bytes });
+      if (wrong) this.#problem(`row '${name}': ${wrong}`);
       if (row.expiresAtMs > 0 && !expiry.doesExist(expiryKey(row.expiresAtMs, key))) {
         this.#problem(`row '${name}' would never expire: it has no entry in the index by time`);
       }
@@ -134,7 +134,6 @@ class Walk {
   async expiry(): Promise<void> {
     await this.#each(this.#store.expiry, {}, (key) => {
       if (key.length <= 8) this.#problem('the index by time has an entry that names no row');
-      else readExpiryKey(key);
     });
   }
 
@@ -152,6 +151,7 @@ class Walk {
         last = key;
         count += 1;
       }
+      await this.sayRest();
       this.#done += count;
       this.#options.onProgress?.(this.#done, Math.max(this.#done, this.#total));
       if (!last || count < SLICE) return;
@@ -162,6 +162,10 @@ class Walk {
     }
   }
 
+  async sayRest(): Promise<void> {
+    for (const problem of this.#unsaid.splice(0)) await this.#options.onProblem(problem);
+  }
+
   #gap(first: Sequence, last: Sequence): void {
     this.#problem(
       first === last ? `record ${first} is missing` : `records ${first} to ${last} are missing`,
@@ -170,6 +174,6 @@ class Walk {
 
   #problem(text: string): void {
     this.problems += 1;
-    this.#options.onProblem(text);
+    this.#unsaid.push(text);
   }
 }

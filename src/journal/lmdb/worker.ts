@@ -139,7 +139,7 @@ class WriterThread {
     this.#send({ kind: 'settled', count, fault: fault && toPlain(fault), belowReserve });
     this.#transactions += 1;
     if (writer.hasDropped && this.#transactions % BITE_EVERY === 0) this.#bite(writer);
-    else if (writer.hasDropped || writer.needsTopUp) this.#workWhenIdle();
+    else if (writer.hasDropped || writer.mayLackSpace) this.#workWhenIdle();
     return !fault;
   }
 
@@ -153,7 +153,7 @@ class WriterThread {
   /** True when there is more to do. A bite that fails is tried again with the next commit or sweep. */
   #bite(writer: Writer): boolean {
     try {
-      if (writer.needsTopUp) writer.topUp();
+      if (writer.mayLackSpace) writer.topUp();
       if (writer.hasDropped) {
         const through = writer.freeDropped();
         if (!writer.hasDropped) this.#send({ kind: 'dropped', through });

@@ -5,9 +5,9 @@ import { belowReserve } from '../journal-fault.js';
 import type { PackedCommit } from './batch.js';
 import type { Bounds } from './claim.js';
 import { noSpace, toFault } from './errors.js';
-import { type Headroom, pagesFor, pagesForBite, SMALL_PAGES } from './headroom.js';
+import { type Headroom, pagesFor, pagesForBite, SMALL_PAGES, TOP_UP_BYTES } from './headroom.js';
 import { expiryKey, historyKey, readExpiryKey, readSequenceKey, sequenceKey } from './keys.js';
-import { FAULT_AT, FAULT_KILL, type WriterData } from './protocol.js';
+import { FAULT_AT, FAULT_COUNT, FAULT_KILL, type WriterData } from './protocol.js';
 import { freeBytes, type Store } from './store.js';
 import { readRecordValue, readRowValue } from './stored.js';
 
@@ -165,13 +165,15 @@ export class Writer {
     });
   }
 
-  get needsTopUp(): boolean {
-    return this.#headroom.isLow;
+  /** True when `topUp` is due. */
+  get mayLackSpace(): boolean {
+    return this.#headroom.mayBeLow;
   }
 
   /** Not at the cost of the reserve. */
   topUp(): void {
-    if (freeBytes(this.#data.dir) > this.#data.reserveBytes) this.#headroom.topUp();
+    const { dir, reserveBytes } = this.#data;
+    if (freeBytes(dir) - TOP_UP_BYTES > reserveBytes) this.#headroom.topUp();
   }
 
   close(): void {
@@ -188,6 +190,8 @@ export class Writer {
   #injectFault(first: Sequence): void {
     const { faults } = this.#data;
     if (faults && Atomics.load(faults, FAULT_AT) === first) {
+      Atomics.add(faults, FAULT_COUNT, 1);
+      Atomics.notify(faults, FAULT_COUNT);
       throw new Error('told to fail');
     }
   }

@@ -37,44 +37,22 @@ export const startActions = (commandLine: readonly string[]): StartActions => {
   return actions;
 };
 
-/** What can't take effect on a VM started like this while vmwarden has not taken over: one sentence each. */
-export const startWarnings = (
-  commandLine: readonly string[] | null,
-  takeOver: TakeOver | null,
-  releaseReboot: string,
-): readonly string[] => {
-  const taken = takeOver ?? { panic: false, shutdown: false, watchdog: false };
-  if (commandLine === null) {
-    return taken.panic && taken.shutdown && taken.watchdog
-      ? []
-      : ["QEMU's command line can't be read from here, so what it does by itself is not known."];
-  }
-  const actions = startActions(commandLine);
-  const warnings: string[] = [];
-  // `panic=shutdown,shutdown=pause` pauses a panicked guest, too.
-  const pausesPanic =
-    taken.panic ||
-    actions.panic === 'pause' ||
-    (actions.panic === 'shutdown' && (taken.shutdown || actions.shutdown === 'pause'));
-  if (!pausesPanic && actions.panic !== 'none') {
-    warnings.push(
-      `QEMU ends itself when the guest panics (panic=${actions.panic}): restart and dump come too late; start it with -action panic=pause, or let vmwarden take over.`,
-    );
-  }
-  if (!taken.shutdown && actions.shutdown !== 'pause') {
-    warnings.push(
-      'QEMU ends itself when the guest powers off (shutdown=poweroff): nothing can be done in its place; start it with -no-shutdown, or let vmwarden take over.',
-    );
-  }
-  if (!taken.watchdog && actions.watchdog !== 'pause') {
-    warnings.push(
-      `QEMU answers a watchdog by itself (watchdog=${actions.watchdog}); start it with -action watchdog=pause, or let vmwarden take over.`,
-    );
-  }
-  if (actions.reboot === 'shutdown' && releaseReboot !== 'shutdown') {
-    warnings.push(
-      'QEMU was started with reboot=shutdown, which a restart changes to reset for good; set release.reboot to shutdown to have it put back.',
-    );
-  }
-  return warnings;
+/** For which events a QEMU started like this lets its guest wait instead of ending or resetting it. Pure. */
+export const startedToWait = (commandLine: readonly string[]): TakeOver => {
+  const { panic, shutdown, watchdog } = startActions(commandLine);
+  return {
+    // `panic=shutdown,shutdown=pause` pauses a panicked guest, too; with `none` it runs on and is still there.
+    panic: panic === 'pause' || panic === 'none' || (panic === 'shutdown' && shutdown === 'pause'),
+    shutdown: shutdown === 'pause',
+    watchdog: watchdog === 'pause',
+  };
 };
+
+/** What a restart changes for good on a QEMU started like this; null: nothing. */
+export const rebootWarning = (
+  commandLine: readonly string[],
+  releaseReboot: string,
+): string | null =>
+  startActions(commandLine).reboot === 'shutdown' && releaseReboot !== 'shutdown'
+    ? 'QEMU was started with reboot=shutdown, which a restart changes to reset for good; set release.reboot to shutdown to have it put back.'
+    : null;

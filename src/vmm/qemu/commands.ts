@@ -1,13 +1,7 @@
 import type { ReleaseConfig } from '../../config/config.js';
-import type { Reply } from './connection.js';
 import { refusedFault, unexpectedFault } from './errors.js';
 import { count, isObject, type JsonObject, text } from './json.js';
-
-/** A QMP command; its arguments are JSON text already, so that the hot path encodes nothing. */
-export interface Command {
-  readonly name: string;
-  readonly arguments?: string;
-}
+import type { Command, Reply } from './messages.js';
 
 export const NEGOTIATE: Command = { name: 'qmp_capabilities' };
 export const QUERY_STATUS: Command = { name: 'query-status' };

@@ -1,6 +1,5 @@
 import net from 'node:net';
 import type { Fault } from '../../lib/fault.js';
-import type { Command } from './commands.js';
 import {
   closedFault,
   commandTimeoutFault,
@@ -9,28 +8,18 @@ import {
   hungFault,
   lineFault,
   notQmpFault,
-  type QmpError,
+  pathFault,
   socketFault,
   stoppedFault,
 } from './errors.js';
-import { isObject, type Json, type JsonObject, parseJson, text } from './json.js';
+import { isObject, type JsonObject, parseJson, text } from './json.js';
 import { LineSplitter } from './line-splitter.js';
+import type { Command, QmpEvent, Reply } from './messages.js';
 
 /** QMP holds this many commands; a ninth would stop the monitor from being read. */
 const MAX_IN_FLIGHT = 8;
 /** Batches that wait for room. More are refused: QEMU hangs. */
 const MAX_WAITING = 32;
-
-export interface QmpEvent {
-  readonly name: string;
-  readonly data: JsonObject;
-  /** Milliseconds since the epoch by QEMU's clock; null where it did not say. */
-  readonly atMs: number | null;
-}
-
-export type Reply =
-  | { readonly ok: true; readonly value: Json }
-  | { readonly ok: false; readonly error: QmpError };
 
 /** One QMP monitor, greeting read. Commands are answered in order; events come between the answers. */
 export interface QmpConnection {
@@ -63,8 +52,9 @@ export interface ConnectOptions {
 /** Connects and reads the greeting. Rejects with a Fault. */
 export const connectQmp = (options: ConnectOptions): Promise<QmpConnection> =>
   new Promise((resolve, reject) => {
-    if (options.signal.aborted) {
-      reject(stoppedFault());
+    const unable = options.signal.aborted ? stoppedFault() : pathFault(options.socket);
+    if (unable !== null) {
+      reject(unable);
       return;
     }
     const monitor = new Monitor(options, () => resolve(monitor));

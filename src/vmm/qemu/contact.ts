@@ -2,9 +2,10 @@ import { type Fault, isFault } from '../../lib/fault.js';
 import type { Inspection, Watch } from '../driver.js';
 import { neverFault, showsNobody, socketFault } from './errors.js';
 import { exitOf } from './events.js';
+import { openSession } from './opening.js';
 import type { QemuDriverOptions } from './options.js';
 import { Reporter } from './reporter.js';
-import { openSession, type Session } from './session.js';
+import type { Session } from './session.js';
 import type { Tuning } from './tuning.js';
 import type { Told } from './view.js';
 

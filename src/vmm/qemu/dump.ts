@@ -11,10 +11,10 @@ import {
   QUERY_DUMP_FORMATS,
   toDumpStatus,
 } from './commands.js';
-import type { QmpEvent } from './connection.js';
 import { refusedFault } from './errors.js';
 import { isObject, text } from './json.js';
 import { look } from './look.js';
+import type { QmpEvent } from './messages.js';
 import type { Session } from './session.js';
 import type { Tuning } from './tuning.js';
 
@@ -44,6 +44,7 @@ export const dump = async (
   const format = FORMATS.find((name) => known.includes(name)) ?? 'elf';
 
   const completed = session.expect((event) => event.name === 'DUMP_COMPLETED');
+  const resumed = session.expect((event) => event.name === 'RESUME');
   try {
     running.point('dump');
     session.note((view) => ({ ...view, dumping: true }));
@@ -59,6 +60,10 @@ export const dump = async (
     }
     const end = await finish(session, running, act, tuning, completed.event);
     running.point('dump:completed');
+    // QEMU stopped it for the dump, and continues it by itself.
+    if (seen.inspection.state === 'running') {
+      await running.waitFor(resumed.event, tuning.commandTimeoutMs);
+    }
     if (end.status.status !== 'completed' || end.error !== '') {
       const why = end.error === '' ? `status ${end.status.status}` : end.error;
       return await discard(
@@ -71,6 +76,7 @@ export const dump = async (
     return applied(running.proof, session.view.state);
   } finally {
     completed.forget();
+    resumed.forget();
   }
 };
 
@@ -88,7 +94,6 @@ const finish = async (
     const [reply] = await running.wait(session.execute([QUERY_DUMP]));
     const status = parseDump(reply);
     if (status.status !== 'active') {
-      session.note((view) => ({ ...view, dumping: false }));
       // The event stands before the answer in the stream; it alone says why a dump failed.
       const said = await running.waitFor(completed, 0);
       return said === null ? { status, error: '' } : endOf(said);

@@ -1,11 +1,6 @@
 import { safeText } from '../../event/guest-text.js';
 import { Fault } from '../../lib/fault.js';
-
-/** What QEMU answered to a command that it did not carry out. `desc` is for people: never parsed. */
-export interface QmpError {
-  readonly class: string;
-  readonly desc: string;
-}
+import type { QmpError } from './messages.js';
 
 const MAX_QUOTE_BYTES = 120;
 const quote = (text: string): string => `"${safeText(text, MAX_QUOTE_BYTES)}"`;
@@ -32,16 +27,26 @@ export const socketFault = (error: unknown, socket: string): Fault => {
     case 'ENOTSOCK':
     case 'EPROTOTYPE':
       return fault('NOT_A_SOCKET', `${socket} is not a stream socket`);
-    case 'EINVAL':
-    case 'ENAMETOOLONG':
-      return fault(
-        'SOCKET_PATH_TOO_LONG',
-        `${socket} is longer than the 107 bytes of a socket's path`,
-      );
     default:
       return fault('CONNECTION_LOST', `the connection to ${socket} broke (${code})`);
   }
 };
+
+/** sun_path holds 108 bytes with the closing NUL. */
+const MAX_SOCKET_PATH = 107;
+
+/**
+ * Node 20 cuts a longer path off without a word, and would connect to another VM's socket of that name.
+ * null: it fits.
+ */
+export const pathFault = (socket: string): Fault | null =>
+  Buffer.byteLength(socket) <= MAX_SOCKET_PATH
+    ? null
+    : new Fault(
+        'INVALID_ARGUMENT',
+        'SOCKET_PATH_TOO_LONG',
+        `${socket} is longer than the ${MAX_SOCKET_PATH} bytes of a socket's path`,
+      );
 
 /** True when nobody can be behind the socket. */
 export const showsNobody = (fault: Fault): boolean =>

@@ -2,8 +2,8 @@ import type { EventType } from '../../event/event-type.js';
 import type { Initiator } from '../../event/report.js';
 import type { VmmEventFacts } from '../../event/vmm-event.js';
 import type { GuestState } from '../driver.js';
-import type { QmpEvent } from './connection.js';
 import { isObject, type JsonObject, text, word } from './json.js';
+import type { QmpEvent } from './messages.js';
 import type { Told, View } from './view.js';
 
 export interface Step {
@@ -38,7 +38,8 @@ export const interpret = (view: View, event: QmpEvent): Step => {
       const facts: VmmEventFacts = { reason: 'guest-panic', ...panicFacts(data) };
       if (text(data, 'action') === 'run') return tell({}, 'CRASH', 'guest', facts, null);
       const state = whileMigrating(view, 'panicked');
-      return tell({ state, raw: 'guest-panicked' }, 'CRASH', 'guest', facts, state);
+      const ending = facts.action !== 'pause';
+      return tell({ state, raw: 'guest-panicked', ending }, 'CRASH', 'guest', facts, state);
     }
     case 'GUEST_CRASHLOADED':
       return tell(
@@ -59,6 +60,7 @@ export const interpret = (view: View, event: QmpEvent): Step => {
       }
       const action = text(data, 'action');
       const facts: VmmEventFacts = { reason: 'watchdog', action };
+      if (action === 'poweroff') return tell({ ending: true }, 'WATCHDOG', 'guest', facts, null);
       if (action !== 'pause') return tell({}, 'WATCHDOG', 'guest', facts, null);
       const state = whileMigrating(view, 'watchdog');
       return tell({ state, raw: 'watchdog' }, 'WATCHDOG', 'guest', facts, state);
@@ -82,18 +84,26 @@ export const interpret = (view: View, event: QmpEvent): Step => {
         { reason: 'wakeup' },
         'running',
       );
-    case 'STOP':
-      if (view.dumping || view.state !== 'running') return step({ stoppedAtMs: event.atMs });
-      return step({ state: 'paused', raw: 'paused', stoppedAtMs: event.atMs }, true);
+    case 'STOP': {
+      const stopped = { ending: false, stoppedAtMs: event.atMs };
+      // A migration that stops its guest is about to end: don't wait for the next look.
+      if (view.state === 'migrating') return step(stopped, true);
+      if (view.state !== 'running') return step(stopped);
+      if (view.dumping) return step({ ...stopped, state: 'paused', raw: 'save-vm' });
+      return step({ ...stopped, state: 'paused', raw: 'paused' }, true);
+    }
     case 'RESUME':
       return step({
         state: whileMigrating(view, 'running'),
         raw: 'running',
         hasRun: true,
+        dumping: false,
+        ending: false,
         shutdown: null,
       });
     case 'DUMP_COMPLETED':
-      return step({ dumping: false });
+      // A guest that it stopped is still to be continued.
+      return step({ dumping: view.raw === 'save-vm' });
     case 'MIGRATION':
       return step({}, true);
     default:
@@ -123,7 +133,7 @@ const shutdown = (
   const reason = text(event.data, 'reason') || 'none';
   const own =
     (reason === 'host-qmp-quit' && view.ownQuit) || (isReset(reason) && view.ownResets > 0);
-  const seen = { shutdown: { reason, own } };
+  const seen = { shutdown: { reason, own }, ending: true };
   // Follows GUEST_PANICKED, which was told: the same death.
   if (reason === 'guest-panic') return step(seen);
   const state = whileMigrating(view, 'shutdown');
@@ -146,6 +156,7 @@ const reset = (view: View, event: QmpEvent, tell: Tell): Step => {
   const stays = view.state === 'running' || view.state === 'migrating';
   const changes: Partial<View> = {
     boots: view.boots + 1,
+    ending: false,
     hasRun: view.hasRun || view.state !== 'migrating',
     ownResets: own ? view.ownResets - 1 : view.ownResets,
     ...(stays ? {} : { state: 'prelaunch' as const, raw: 'prelaunch' }),

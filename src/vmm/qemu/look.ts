@@ -21,19 +21,27 @@ export const look = async (
   tuning: Tuning,
 ): Promise<Look> => {
   let inspection = await fresh(session, running, tuning);
-  while (session.view.dumping) {
-    await running.sleep(tuning.dumpPollMs);
+  if (session.view.dumping) {
+    await dumped(session, running, tuning);
     inspection = await fresh(session, running, tuning);
   }
   const outcome = refuse(session, inspection, act);
   return outcome === null ? { go: true, inspection } : { go: false, outcome };
 };
 
+/** Waits until no dump is being written. */
+export const dumped = async (session: Session, running: Running, tuning: Tuning): Promise<void> => {
+  while (session.view.dumping) {
+    await running.sleep(tuning.dumpPollMs);
+    await running.wait(session.inspect());
+  }
+};
+
 /** An answer that lay about is old: what it says of a migration may be over by now. */
 const fresh = async (session: Session, running: Running, tuning: Tuning): Promise<Inspection> => {
   for (let looks = 1; ; looks += 1) {
     const asked = performance.now();
-    const inspection = await running.wait(session.inspect());
+    const inspection = await running.wait(session.look(tuning.answerMaxAgeMs));
     if (performance.now() - asked <= tuning.answerMaxAgeMs || looks === MAX_LOOKS)
       return inspection;
   }

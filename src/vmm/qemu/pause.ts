@@ -1,8 +1,9 @@
 import type { Act, Outcome } from '../driver.js';
 import { already, applied, failed, type Running } from './act.js';
-import { CONT, type Command, parseStatus, QUERY_STATUS, STOP } from './commands.js';
+import { CONT, parseStatus, QUERY_STATUS, STOP } from './commands.js';
 import { refusedFault } from './errors.js';
 import { look } from './look.js';
+import type { Command } from './messages.js';
 import type { Session } from './session.js';
 import type { Tuning } from './tuning.js';
 

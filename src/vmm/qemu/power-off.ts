@@ -65,7 +65,11 @@ const button = async (
     }
     running.proof.push('SHUTDOWN seen');
     // It powered off. QEMU ends by itself, or with `-no-shutdown` stays until it is told to quit.
-    return 'stays';
+    const stays = session.stays().then(
+      () => 'stays' as const,
+      () => ended,
+    );
+    return await running.wait(Promise.race([ended, stays]));
   } finally {
     shutdown.forget();
   }

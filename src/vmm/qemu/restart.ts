@@ -2,11 +2,12 @@ import type { ReleaseConfig } from '../../config/config.js';
 import type { Act, Outcome } from '../driver.js';
 import { applied, failed, type Running } from './act.js';
 import { ALLOW_RESET, CONT, parseStatus, QUERY_STATUS, RESET, setAction } from './commands.js';
-import type { QmpEvent, Reply } from './connection.js';
 import { describe, refusedFault } from './errors.js';
+import type { Expected } from './event-waiters.js';
 import { text } from './json.js';
-import { look } from './look.js';
-import type { Expected, Session } from './session.js';
+import { dumped, look } from './look.js';
+import type { QmpEvent, Reply } from './messages.js';
+import type { Session } from './session.js';
 import type { Tuning } from './tuning.js';
 
 const OWN_RESET = 'host-qmp-system-reset';
@@ -39,36 +40,32 @@ export const restart = async (
   const reset = session.expect(answersReset);
   const resume = session.expect(resumes);
   try {
-    let status: string | null = null;
     if (!continued) {
       running.point('system_reset');
       session.note((view) => ({ ...view, ownResets: view.ownResets + 1 }));
       const sent = session.execute(
-        runs ? [ALLOW_RESET, RESET, QUERY_STATUS] : [ALLOW_RESET, RESET, CONT, QUERY_STATUS],
-        Math.max(1, running.leftMs()),
+        // The status is asked for later: QEMU would answer it before it lets the guest run.
+        runs ? [ALLOW_RESET, RESET] : [ALLOW_RESET, RESET, CONT],
+        // The verb's own deadline comes first; the connection gives up after it.
+        running.leftMs() + tuning.commandTimeoutMs,
       );
       running.wrote(...(runs ? ['system_reset'] : ['system_reset', 'cont']));
-      const after = await seeReset(running, sent, reset.event);
-      if (typeof after !== 'string') return after;
-      // Without `cont` to wait for it, the status may have been asked before the reset was done.
-      status = runs ? null : after;
+      const refused = await seeReset(running, sent, reset.event);
+      if (refused !== null) return refused;
     }
-    return await seeRunning(session, running, resume, release, {
-      status,
-      cont: continued,
-    });
+    return await seeRunning(session, running, resume, { release, tuning, contFirst: continued });
   } finally {
     reset.forget();
     resume.forget();
   }
 };
 
-/** Waits for the RESET; answers the status that QEMU gave after it, or an outcome when it can't come. */
+/** Waits for the RESET and for what came with it; an outcome when it can't come. */
 const seeReset = async (
   running: Running,
   sent: Promise<readonly Reply[]>,
   reset: Promise<QmpEvent>,
-): Promise<string | Outcome> => {
+): Promise<Outcome | null> => {
   // Whichever comes first: a lost connection rejects `sent`, and then no RESET comes.
   const event = await running.wait(
     Promise.race([reset, sent.then((replies) => judge(running, replies, reset))]),
@@ -82,8 +79,8 @@ const seeReset = async (
   }
   running.point('RESET:seen');
   running.proof.push(`RESET ${OWN_RESET} seen`);
-  const replies = await running.wait(sent);
-  return parseStatus(replies.at(-1));
+  await running.wait(sent);
+  return null;
 };
 
 const judge = (
@@ -98,10 +95,10 @@ const judge = (
 };
 
 interface Rest {
-  /** QEMU's answer since the reset; null: ask. */
-  readonly status: string | null;
+  readonly release: ReleaseConfig;
+  readonly tuning: Tuning;
   /** `cont` has not been sent yet. */
-  readonly cont: boolean;
+  readonly contFirst: boolean;
 }
 
 /** Waits until the guest runs, and says so in QEMU's own words. */
@@ -109,27 +106,24 @@ const seeRunning = async (
   session: Session,
   running: Running,
   resume: Expected,
-  release: ReleaseConfig,
-  rest: Rest,
+  { release, tuning, contFirst }: Rest,
 ): Promise<Outcome> => {
-  let { status } = rest;
-  let refusal = '';
+  let status: string;
   for (let conts = 0; ; conts += 1) {
-    if (status === null) {
-      const answer = await ask(session, running, rest.cont || conts > 0);
-      status = answer.status;
-      refusal = answer.refusal;
-    }
+    const answer = await ask(session, running, contFirst || conts > 0);
+    status = answer.status;
     // A guest that was continued and has stopped again was restarted all the same: that is news of its own.
     if (status === 'running' || resume.seen()) break;
     if (conts === MAX_CONTS) {
       return failed(
         'NOT_RUNNING',
-        `the guest was reset but does not run: status ${status} ${refusal}`.trim(),
+        `the guest was reset but does not run: status ${status} ${answer.refusal}`.trim(),
         running.proof,
       );
     }
-    status = null;
+    // Refused because of a dump that somebody began in this very moment: it ends.
+    await running.wait(session.inspect());
+    await dumped(session, running, tuning);
   }
   if (resume.seen()) running.proof.push('RESUME seen');
   running.proof.push(`status ${status}`);

@@ -7,8 +7,7 @@ import type { Told, View } from './view.js';
 export interface Answers {
   readonly raw: string;
   readonly migration: Migration;
-  /** undefined: not asked. */
-  readonly dump?: DumpStatus;
+  readonly dump: DumpStatus;
 }
 
 const ELSEWHERE = new Set(['inmigrate', 'finish-migrate', 'postmigrate', 'colo', 'restore-vm']);
@@ -19,7 +18,8 @@ export const settle = (view: View, answers: Answers): View => {
   const here = raw !== 'prelaunch' && !ELSEWHERE.has(raw);
   const hasRun = here || (view.hasRun && !ELSEWHERE.has(raw));
   const takenBack = givenAway(migration) && (here || (view.takenBack && !ELSEWHERE.has(raw)));
-  const dumping = answers.dump === undefined ? view.dumping : answers.dump.status === 'active';
+  // A dump of a running guest is over when the guest has been continued.
+  const dumping = answers.dump.status === 'active' || (view.dumping && raw === 'save-vm');
   const background = { migration, takenBack, dumping };
   return { ...view, ...background, hasRun, raw, state: guestState(raw, background) };
 };

@@ -1,6 +1,7 @@
 import type { ReleaseConfig } from '../../config/config.js';
 import type { TakeOver } from '../driver.js';
-import { type Command, setAction } from './commands.js';
+import { setAction } from './commands.js';
+import type { Command } from './messages.js';
 
 /** The `set-action` that makes QEMU wait for vmwarden where it should, and do as released elsewhere. */
 export const takeOverCommand = (takeOver: TakeOver, release: ReleaseConfig): Command =>

@@ -23,6 +23,8 @@ export interface View {
   readonly dumping: boolean;
   /** Reason of the last SHUTDOWN that no boot followed. */
   readonly shutdown: { readonly reason: string; readonly own: boolean } | null;
+  /** QEMU is about to end by itself, unless a STOP says that it stays. */
+  readonly ending: boolean;
   /** When the last STOP came, by QEMU's clock. */
   readonly stoppedAtMs: number | null;
   /** When the watchdog's stop was told by its state: QEMU may hold back its event for a second. */
@@ -53,6 +55,7 @@ export const freshView = (boots: number): View => ({
   ownQuit: false,
   dumping: false,
   shutdown: null,
+  ending: false,
   stoppedAtMs: null,
   watchdogToldAtMs: null,
 });

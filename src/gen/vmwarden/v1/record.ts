@@ -24,7 +24,7 @@ export const protobufFileName = "vmwarden/v1/record.proto";
 /** What became of an event when it was admitted. */
 export enum Disposition {
   UNSPECIFIED = 0,
-  /** DECIDED - Decided on its own; a decision follows in the same commit. */
+  /** DECIDED - Decided on its own: in the same commit, or, when it is of a later boot than the open incident's, as that closes. */
   DECIDED = 1,
   /** JOINED - Part of an incident that is open, or was closed less than 5 s ago. */
   JOINED = 2,

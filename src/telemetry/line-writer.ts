@@ -1,0 +1,81 @@
+import { write, writeSync } from 'node:fs';
+
+/** Writes lines to a file descriptor, in order, without ever waiting for its reader. */
+export interface LineWriter {
+  write(line: string): void;
+  /** Hands over what is still held, now; gives up on a reader that takes nothing. */
+  flush(): void;
+}
+
+/**
+ * Bytes held for a reader that does not keep up. What comes beyond is dropped and counted: a stuck log collector must
+ * neither stop vmwarden nor fill its memory.
+ */
+const MAX_HELD = 4 * 1024 * 1024;
+const BUSY_RETRY_MS = 50;
+
+export const createLineWriter = (fd: number, maxHeld = MAX_HELD): LineWriter => {
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  let writing = false;
+  let dropped = 0;
+
+  const take = (): Buffer => {
+    const batch = Buffer.concat(held);
+    held = [];
+    heldBytes = 0;
+    return batch;
+  };
+
+  const put = (batch: Buffer): void => {
+    writing = true;
+    write(fd, batch, (error, written) => {
+      if (error !== null && isBusy(error)) {
+        setTimeout(() => put(batch), BUSY_RETRY_MS);
+      } else if (error === null && written < batch.length) {
+        put(batch.subarray(written));
+      } else {
+        // A full disk or a reader that is gone: these lines are lost, later ones may fare better.
+        writing = false;
+        next();
+      }
+    });
+  };
+
+  const next = (): void => {
+    if (!writing && held.length > 0) put(take());
+  };
+
+  const hold = (line: string): void => {
+    const bytes = Buffer.from(line);
+    held.push(bytes);
+    heldBytes += bytes.length;
+  };
+
+  return {
+    write: (line) => {
+      if (heldBytes + line.length > maxHeld) {
+        dropped += 1;
+        return;
+      }
+      if (dropped > 0) {
+        hold(`${JSON.stringify({ level: 'warn', dropped, message: 'log lines were dropped' })}\n`);
+        dropped = 0;
+      }
+      hold(line);
+      next();
+    },
+    flush: () => {
+      for (let batch = take(); batch.length > 0; ) {
+        try {
+          batch = batch.subarray(writeSync(fd, batch));
+        } catch {
+          return;
+        }
+      }
+    },
+  };
+};
+
+const isBusy = (error: NodeJS.ErrnoException): boolean =>
+  error.code === 'EAGAIN' || error.code === 'EBUSY';
