@@ -155,7 +155,7 @@ export class GroupConsumer {
     const held = [...this.#state.held.values()];
     for (let step = 0; step < held.length; step += 1) {
       const partition = held[(this.#turn + step) % held.length];
-      if (partition === undefined) continue;
+      if (partition === undefined || partition.leaving) continue;
       const handing = partition.order.take(performance.now());
       if (partition.isDirty) this.#state.flushBell.ring();
       if (handing === null) continue;

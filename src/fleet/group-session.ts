@@ -136,11 +136,12 @@ export class GroupSession {
       if (!(await this.#store(partition.index).renew())) await this.#takeUpAgain(partition);
     });
     const share = fairShare(this.#keys.partitions, members);
-    const byHeld = [...held.values()].sort((a, b) => a.held - b.held);
-    for (const [index, partition] of byHeld.entries()) {
+    const byWork = [...held.values()].sort((a, b) => a.order.out - b.order.out || a.held - b.held);
+    for (const [index, partition] of byWork.entries()) {
       partition.leaving = index < held.size - share;
     }
     await this.#giveIdleAway();
+    this.#state.handBell.ring();
     if (held.size >= share) return;
     const free = shuffled(
       Array.from({ length: this.#keys.partitions }, (_, index) => index).filter(

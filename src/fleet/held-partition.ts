@@ -32,7 +32,7 @@ export class HeldPartition {
   more = true;
   /** Anything behind this entry is news. */
   newest = '0-0';
-  /** It is to be given to another consumer as soon as nothing of it is held. */
+  /** Nothing more of it is handed out, and as soon as nothing is out it is given to another consumer. */
   leaving = false;
   #lost: Fault | null = null;
   #parkings: Parking[] = [];
@@ -45,8 +45,9 @@ export class HeldPartition {
     return this.order.held + this.#parkings.length;
   }
 
+  /** It can be given away: what was read of it and not handed out, the next one reads. */
   get isIdle(): boolean {
-    return this.held === 0 && this.#waiters.length === 0 && !this.#flushing;
+    return this.order.out === 0 && !this.isDirty && !this.#flushing;
   }
 
   /** Something waits for `flush`. */

@@ -72,6 +72,11 @@ export class PartitionOrder<T> {
     return this.#slots.length;
   }
 
+  /** Entries that are handed out. */
+  get out(): number {
+    return this.#slots.filter(({ state }) => state.at === 'handed').length;
+  }
+
   /** `takeSettlement` has something. */
   get isDirty(): boolean {
     return this.#settledIds.length > 0 || this.#touched.size > 0;

@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { bundle } from '../support/journal-bundle.js';
+import { buildSync } from 'esbuild';
 import { waitFor } from '../support/wait-for.js';
 import { FLEET } from './publisher.js';
 
@@ -14,16 +17,40 @@ export interface ConsumerProcess {
   readonly kill: () => Promise<void>;
 }
 
+/** The program in one file; made once for each test file. */
+let program: string | null = null;
+
+const bundled = (): string => {
+  if (program !== null) return program;
+  const dir = mkdtempSync(join(tmpdir(), 'vmwarden-consumer-'));
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  program = join(dir, 'consumer.mjs');
+  buildSync({
+    entryPoints: [fileURLToPath(new URL('consumer-child.ts', import.meta.url))],
+    outfile: program,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    banner: { js: REQUIRE },
+    logLevel: 'warning',
+  });
+  return program;
+};
+
+/** ioredis is a CommonJS package: inside an ES module it still requires Node's own. */
+const REQUIRE =
+  "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+
 export const startConsumer = (
   socket: string,
   group: string,
   consumer: string,
   holds: string,
 ): ConsumerProcess => {
-  const program = fileURLToPath(bundle('test/fleet/consumer-child.ts'));
   const child: ChildProcess = spawn(
     process.execPath,
-    [program, socket, FLEET, group, consumer, holds],
+    [bundled(), socket, FLEET, group, consumer, holds],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const gone = new Promise((resolve) => child.once('exit', resolve));
