@@ -3,7 +3,7 @@ import { backoffMs } from '../lib/backoff.js';
 import { Fault } from '../lib/fault.js';
 import { Bell } from './bell.js';
 import { connect, type FleetConnection, type RedisTarget } from './connection.js';
-import { parseEntry } from './entry.js';
+import { markerOf, parseEntry } from './entry.js';
 import type { ConsumeOptions, Delivery, FleetItem } from './fleet.js';
 import { type DecodedEntry, GroupSession } from './group-session.js';
 import { GroupState } from './group-state.js';
@@ -146,7 +146,8 @@ export class GroupConsumer {
     const record = parsed.ok ? parsed.record : null;
     const wanted = record === null || this.#matches(host, record);
     const payload = { record, fields: entry.fields };
-    const arrival = { entryId: entry.id, host, journalId, sequence, payload, wanted };
+    const marker = record === null ? null : markerOf(record, sequence);
+    const arrival = { entryId: entry.id, host, journalId, sequence, marker, payload, wanted };
     return { arrival, problem };
   }
 

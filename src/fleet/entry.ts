@@ -1,6 +1,7 @@
 import { ENTRY_FIELDS, ENTRY_TYPE, SPEC_VERSION } from '../bus/redis/keys.js';
 import { Record } from '../gen/vmwarden/v1/record.js';
 import type { RecordIdentity } from './fleet.js';
+import type { Marker } from './host-progress.js';
 
 /** An entry of the stream as it is meant: whose record it is, and the record. */
 export type Entry =
@@ -36,6 +37,12 @@ export const parseEntry = (fields: readonly Buffer[]): Entry => {
   } catch (error) {
     return wrong(`data is no record: ${error instanceof Error ? error.message : String(error)}`);
   }
+};
+
+/** A loss that reaches up to its own record stands in the place of what was lost; others tell of it elsewhere. */
+export const markerOf = ({ body }: Record, sequence: number): Marker | null => {
+  if (body?.$case !== 'loss' || body.value.lastSequence !== BigInt(sequence)) return null;
+  return { first: Math.min(Number(body.value.firstSequence), sequence), reason: body.value.reason };
 };
 
 const SOURCE = /^\/vmwarden\/([^/]{1,1024})$/;

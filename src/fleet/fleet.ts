@@ -150,6 +150,10 @@ export interface HostStatus {
   readonly newestAt: Date | null;
   /** When the host last said that it is alive, by Redis' clock; null: never. */
   readonly heartbeatAt: Date | null;
+  /** `closed`: it went on purpose. `silent`: it should have said something. */
+  readonly state: 'alive' | 'closed' | 'silent';
+  /** Another process uses the same name. */
+  readonly hasRival: boolean;
   /** By name. */
   readonly groups: readonly GroupStatus[];
 }

@@ -2,7 +2,7 @@ import { recordsKey } from '../bus/redis/keys.js';
 import { backoffMs } from '../lib/backoff.js';
 import { Bell } from './bell.js';
 import { connect, type FleetConnection, MAX_BLOCK_MS, type RedisTarget } from './connection.js';
-import { parseEntry } from './entry.js';
+import { markerOf, parseEntry } from './entry.js';
 import type { FollowedItem, FollowOptions } from './fleet.js';
 import { HostProgress } from './host-progress.js';
 import { type Matches, matches } from './matches.js';
@@ -185,7 +185,7 @@ class Follower {
     const progress = this.#progressOf(host);
     if (progress.isSettled(journalId, sequence)) return [];
     const gaps = progress
-      .pass(journalId, sequence)
+      .pass(journalId, sequence, entry.ok ? markerOf(entry.record, sequence) : null)
       .map((missing): FollowedItem => ({ kind: 'gap', host, journalId, missing }));
     progress.settle(journalId, sequence, []);
     if (!entry.ok) {

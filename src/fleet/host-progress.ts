@@ -14,8 +14,9 @@ export interface Range {
 
 /** What is not where it should be, right before a record. */
 export type Missing =
-  /** The host dropped them before they could be published (a later loss marker of its journal names them),
-   * or they were trimmed away before this group read them. */
+  /** The host had to drop them before they could be published: the marker that follows says so. */
+  | (Range & { readonly cause: 'loss'; readonly reason: string })
+  /** No marker names them: they were trimmed away before this group read them. */
   | (Range & { readonly cause: 'hole' })
   /** The host goes on in another journal; how much of the one before is missing can't be known. */
   | {
@@ -23,6 +24,12 @@ export type Missing =
       /** null: not known any more. */
       readonly previousJournalId: string | null;
     };
+
+/** A record that stands in the place of those that were lost, from `first` to its own sequence. */
+export interface Marker {
+  readonly first: number;
+  readonly reason: string;
+}
 
 interface JournalProgress {
   through: number;
@@ -63,19 +70,19 @@ export class HostProgress {
   }
 
   /** An unsettled entry came by: what is missing right before it, in order. */
-  pass(journalId: string, sequence: number): Missing[] {
+  pass(journalId: string, sequence: number, marker: Marker | null): Missing[] {
     const previous = this.#current;
     const isFirstOfHost = this.#journals.size === 0;
     const known = this.#journals.get(journalId);
-    const progress = known ?? begin(isFirstOfHost ? sequence - 1 : 0);
+    const progress = known ?? begin(isFirstOfHost ? (marker?.first ?? sequence) - 1 : 0);
     this.#journals.set(journalId, progress);
     this.#current = journalId;
-    const holes = holesBefore(progress, sequence);
+    const missing = missingBefore(progress, sequence, marker);
     progress.seen = Math.max(progress.seen, sequence);
     const changed =
       previous === null ? known === undefined && !isFirstOfHost : previous !== journalId;
-    if (!changed) return holes;
-    return [{ cause: 'journalChanged', previousJournalId: previous }, ...holes];
+    if (!changed) return missing;
+    return [{ cause: 'journalChanged', previousJournalId: previous }, ...missing];
   }
 
   /**
@@ -105,16 +112,31 @@ export class HostProgress {
 
 const begin = (through: number): JournalProgress => ({ through, ahead: new Set(), seen: through });
 
+const missingBefore = (
+  { seen, ahead }: JournalProgress,
+  sequence: number,
+  marker: Marker | null,
+): Missing[] => {
+  const lostFrom = marker === null ? sequence : Math.max(marker.first, seen + 1);
+  const holes = unsettled(seen + 1, lostFrom - 1, ahead);
+  const lost = marker === null ? [] : unsettled(lostFrom, sequence, ahead);
+  const reason = marker?.reason ?? '';
+  return [
+    ...holes.map((hole): Missing => ({ cause: 'hole', ...hole })),
+    ...lost.map((loss): Missing => ({ cause: 'loss', ...loss, reason })),
+  ];
+};
+
 /** What is settled ahead need not come by again, and is not missing. */
-const holesBefore = ({ seen, ahead }: JournalProgress, sequence: number): Missing[] => {
-  const holes: Missing[] = [];
-  let first = seen + 1;
-  const known = [...ahead].filter((one) => one > seen && one < sequence).sort((a, b) => a - b);
-  for (const end of [...known, sequence]) {
-    if (end > first) holes.push({ cause: 'hole', first, last: end - 1 });
-    first = end + 1;
+const unsettled = (first: number, last: number, ahead: ReadonlySet<number>): Range[] => {
+  const ranges: Range[] = [];
+  let from = first;
+  const known = [...ahead].filter((one) => one >= first && one <= last).sort((a, b) => a - b);
+  for (const end of [...known, last + 1]) {
+    if (end > from) ranges.push({ first: from, last: end - 1 });
+    from = end + 1;
   }
-  return holes;
+  return ranges;
 };
 
 const markOf = ({ through, ahead }: JournalProgress): Mark => ({

@@ -1,4 +1,4 @@
-import { HostProgress, type Mark, type Missing } from './host-progress.js';
+import { HostProgress, type Mark, type Marker, type Missing } from './host-progress.js';
 
 /** An entry of the stream, as far as its order matters. */
 export interface Arrival<T> {
@@ -6,6 +6,8 @@ export interface Arrival<T> {
   readonly host: string;
   readonly journalId: string;
   readonly sequence: number;
+  /** null: a record like any other. */
+  readonly marker: Marker | null;
   readonly payload: T;
   /** false: nobody is to be handed it; it only counts. */
   readonly wanted: boolean;
@@ -110,7 +112,7 @@ export class PartitionOrder<T> {
       attempt: arrival.attempt,
       careful: arrival.careful,
       state: { at: 'waiting', notBeforeMs: 0 },
-      gaps: progress.pass(journalId, sequence),
+      gaps: progress.pass(journalId, sequence, arrival.marker),
       entryIds: [entryId],
     };
     this.#slots.push(slot);

@@ -13,31 +13,28 @@ interface HostFindings {
 export class StreamAudit {
   readonly #hosts = new Map<string, HostFindings>();
 
-  /** The next entry of a host's partition; `loss`: it is a loss marker over this. */
+  /** The next entry of a host; `loss`: it is a loss marker over this, or in the place of it. */
   see(
     { host, journalId, sequence }: RecordIdentity,
     loss: (Range & { readonly reason: string }) | null,
   ): void {
     const findings = this.#of(host);
     if (loss !== null) findings.losses.push({ journalId, ...loss });
-    const span = findings.spans.get(journalId);
-    if (span === undefined) {
-      // Of the first journal the oldest records may have been trimmed away; a later one begins at 1.
-      if (findings.spans.size > 0 && sequence > 1) {
-        findings.holes.push({ journalId, first: 1, last: sequence - 1 });
-      }
-      findings.spans.set(journalId, { first: sequence, last: sequence, records: 1 });
-      return;
-    }
-    if (sequence <= span.last) {
+    const isInPlace = loss?.last === sequence;
+    const known = findings.spans.get(journalId);
+    if (known !== undefined && sequence <= known.last) {
       findings.repeats += 1;
       return;
     }
-    if (sequence > span.last + 1) {
-      findings.holes.push({ journalId, first: span.last + 1, last: sequence - 1 });
-    }
+    // Of the first journal the oldest records may have been trimmed away; a later one begins at 1.
+    const oldest = isInPlace ? Math.min(loss.first, sequence) : sequence;
+    const expected = (known?.last ?? (findings.spans.size === 0 ? oldest - 1 : 0)) + 1;
+    const span = known ?? { first: expected, last: 0, records: 0 };
+    findings.spans.set(journalId, span);
+    const last = isInPlace ? sequence : sequence - 1;
+    if (last >= expected) findings.holes.push({ journalId, first: expected, last });
     span.last = sequence;
-    span.records += 1;
+    if (!isInPlace) span.records += 1;
   }
 
   seeUnreadable(host: string): void {

@@ -1,4 +1,4 @@
-import { recordsKey } from '../bus/redis/keys.js';
+import { aliveKey, parseAlive, recordsKey, SILENT_MS } from '../bus/redis/keys.js';
 import { parseEntry } from './entry.js';
 import type { GroupStatus, HostStatus } from './fleet.js';
 import { groupKeys } from './keys.js';
@@ -11,9 +11,10 @@ import type { RedisClient } from './redis-script.js';
 /** Every host that ever published, by name. */
 export const surveyHosts = async (client: RedisClient, fleet: string): Promise<HostStatus[]> => {
   const partitions = (await readPartitions(client, fleet)) ?? 0;
+  const nowMs = await redisNowMs(client);
   const found: HostStatus[] = [];
   for (let partition = 0; partition < partitions; partition += 1) {
-    found.push(...(await hostsOf(client, fleet, partitions, partition)));
+    found.push(...(await hostsOf(client, fleet, partitions, partition, nowMs)));
   }
   return found.sort((a, b) => (a.host < b.host ? -1 : 1));
 };
@@ -26,9 +27,12 @@ const hostsOf = async (
   fleet: string,
   partitions: number,
   partition: number,
+  nowMs: number,
 ): Promise<HostStatus[]> => {
   const published = await readPublished(client, fleet, partition);
-  if (published.size === 0) return [];
+  const alive = await client.hgetall(aliveKey(fleet, partition));
+  const hosts = new Set([...published.keys(), ...Object.keys(alive).filter(isHost)]);
+  if (hosts.size === 0) return [];
   const key = recordsKey(fleet, partition);
   const newest = new Map<string, Date>();
   for (const { id, fields } of await readNewest(client, key, NEWEST)) {
@@ -40,14 +44,35 @@ const hostsOf = async (
     const { marks } = groupKeys(fleet, partitions, group).partition(partition);
     groups.set(group, throughOf(await client.hgetall(marks)));
   }
-  return [...published].map(([host, last]) => ({
-    host,
-    partition,
-    published: last,
-    newestAt: newest.get(host) ?? null,
-    heartbeatAt: null,
-    groups: [...groups].map(([group, through]) => statusOf(group, host, last, through)),
-  }));
+  return [...hosts].map((host) => {
+    const last = published.get(host) ?? null;
+    const beat = parseAlive(alive[host] ?? '');
+    const silent = beat === null || nowMs - beat.atMs > SILENT_MS;
+    const rival = parseAlive(alive[`${host}${RIVAL}`] ?? '');
+    return {
+      host,
+      partition,
+      published: last,
+      newestAt: newest.get(host) ?? null,
+      heartbeatAt: beat === null ? null : new Date(beat.atMs),
+      state: beat?.state === 'closed' ? 'closed' : silent ? 'silent' : 'alive',
+      hasRival: rival?.state === 'alive' && nowMs - rival.atMs <= SILENT_MS,
+      groups:
+        last === null
+          ? []
+          : [...groups].map(([group, through]) => statusOf(group, host, last, through)),
+    };
+  });
+};
+
+const RIVAL = '/rival';
+
+const isHost = (field: string): boolean => !field.includes('/');
+
+/** Hosts beat by Redis' clock. A Cluster's nodes have one each; any of them will do for what is seconds. */
+const redisNowMs = async (client: RedisClient): Promise<number> => {
+  const [seconds, microseconds] = await client.time();
+  return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
 };
 
 const statusOf = (

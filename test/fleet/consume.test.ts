@@ -135,6 +135,21 @@ describePart('redis-server', 'a consumer of the fleet', () => {
     ]);
   });
 
+  it('names what a host lost, and hands out its marker', async () => {
+    await rig.publisher.publish('alpha', 1, 2);
+    await rig.publisher.lose('alpha', 3, 7, 'the disk was full');
+    await rig.publisher.publish('alpha', 8, 8);
+    const seen = await take(rig.consume(), 5);
+    expect(seen.map(describe)).toEqual([
+      'alpha 1',
+      'alpha 2',
+      'alpha: 3-7 are lost: the disk was full',
+      'alpha 7',
+      'alpha 8',
+    ]);
+    expect(seen[3]).toMatchObject({ record: { body: { $case: 'loss' } } });
+  });
+
   it('names what was trimmed away before it came back', async () => {
     await rig.publisher.publish('alpha', 1, 10);
     await take(rig.consume(), 3);
@@ -275,8 +290,9 @@ const describe = (item: FleetItem): string => {
       return `parked ${item.entryId}`;
     case 'gap': {
       const { missing } = item;
-      if (missing.cause === 'hole') {
-        return `${item.host}: ${missing.first}-${missing.last} are missing`;
+      if (missing.cause !== 'journalChanged') {
+        const why = missing.cause === 'loss' ? `lost: ${missing.reason}` : 'missing';
+        return `${item.host}: ${missing.first}-${missing.last} are ${why}`;
       }
       return `${item.host}: after ${missing.previousJournalId}`;
     }

@@ -15,6 +15,7 @@ const arrival = (
   host,
   journalId: JOURNAL,
   sequence,
+  marker: null,
   payload: null,
   wanted: true,
   attempt: 1,
@@ -84,6 +85,22 @@ describe('the order of a partition', () => {
       else expect(order.take(0)).toBeNull();
       expect(order.takeSettlement()?.marks[0]?.mark.through).toBe(6);
     }
+  });
+
+  it('tells of what a marker names, and apart from it of what it does not', () => {
+    const order = new PartitionOrder<null>();
+    order.merge('h', JOURNAL, { through: 3, ahead: [7] });
+    order.admit(arrival('h', 9, '9-0', { marker: { first: 6, reason: 'full' } }));
+    const gaps = [order.take(0), order.take(0), order.take(0)];
+    expect(gaps).toMatchObject([
+      { kind: 'gap', gap: { cause: 'hole', first: 4, last: 5 } },
+      { kind: 'gap', gap: { cause: 'loss', first: 6, last: 6, reason: 'full' } },
+      { kind: 'gap', gap: { cause: 'loss', first: 8, last: 9, reason: 'full' } },
+    ]);
+    expect(takeEntry(order).arrival.entryId).toBe('9-0');
+    const anew = new PartitionOrder<null>();
+    anew.admit(arrival('h', 9, '9-0', { marker: { first: 6, reason: 'full' } }));
+    expect(anew.take(0)).toMatchObject({ gap: { cause: 'loss', first: 6, last: 9 } });
   });
 
   it('tells of another journal', () => {

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import {
+  aliveKey,
   DATA_CONTENT_TYPE,
   ENTRY_TYPE,
   idOf,
@@ -26,6 +27,10 @@ export interface TestPublisher {
     last: number,
     options?: { readonly journalId?: string; readonly vmId?: string },
   ) => Promise<string[]>;
+  /** A marker in the place of records that were lost. */
+  readonly lose: (host: string, first: number, last: number, reason: string) => Promise<void>;
+  /** The host says that it is alive, or has gone on purpose. */
+  readonly beat: (host: string, atMs: number, state: 'alive' | 'closed') => Promise<void>;
   /** Any entry in the host's stream. */
   readonly add: (host: string, fields: readonly (string | Buffer)[]) => Promise<string>;
 }
@@ -52,20 +57,38 @@ export const createPublisher = (client: () => Redis): TestPublisher => ({
       return String(id);
     });
   },
+  lose: async (host, first, last, reason) => {
+    const partition = partitionOf(host, PARTITIONS);
+    const loss = { firstSequence: BigInt(first), lastSequence: BigInt(last), reason };
+    const data = encode({ $case: 'loss', value: loss }, '');
+    await client().xadd(
+      recordsKey(FLEET, partition),
+      '*',
+      ...entryFields(host, JOURNAL, last, data),
+    );
+    await client().hset(publishedKey(FLEET, partition), host, `${JOURNAL}:${last}`);
+  },
+  beat: async (host, atMs, state) => {
+    const key = aliveKey(FLEET, partitionOf(host, PARTITIONS));
+    await client().hset(key, host, `${atMs}:${state}:${JOURNAL}:01`);
+  },
   add: async (host, fields) =>
     String(await client().xadd(recordsKey(FLEET, partitionOf(host, PARTITIONS)), '*', ...fields)),
 });
 
 export const encodeRecord = (vmId: string): Buffer =>
+  encode(
+    { $case: 'operator', value: { actor: 'a test', reason: 'to be read', verb: 'hold' } },
+    vmId,
+  );
+
+const encode = (body: NonNullable<Record['body']>, vmId: string): Buffer =>
   Buffer.from(
     Record.encode({
       recordedAt: new Date(1_790_000_000_000),
       vmId,
       incidentId: '',
-      body: {
-        $case: 'operator',
-        value: { actor: 'a test', reason: 'to be read', verb: 'hold' },
-      },
+      body,
     }).finish(),
   );
 
