@@ -38,8 +38,11 @@ export interface Bus {
 }
 
 export interface Published {
+  /** The journal that the host published last. */
   readonly journalId: string;
   readonly sequence: Sequence;
+  /** How far this journal has come: `sequence`, or, when another one was published since, where it stopped; 0: nothing of it. */
+  readonly ours: Sequence;
 }
 
 export interface Beat {
@@ -50,7 +53,7 @@ export interface Beat {
 
 export interface Batch {
   /**
-   * The first sequence that this batch accounts for: right behind what is published, 1 of a new journal. Below
+   * The first sequence that this batch accounts for: right behind what is published of this journal, at first 1. Below
    * the first record's sequence only when that record is a marker over all from here to itself.
    */
   readonly from: Sequence;

@@ -25,6 +25,13 @@ export const publishedKey = (fleet: string, partition: number): string =>
   `vmwarden:{${fleet}/${partition}}:published`;
 
 /**
+ * Hash: `<host>/<journal id>` → sequence: where a journal of a host stopped when another one took over, so that it
+ * goes on there if it ever comes back.
+ */
+export const endedKey = (fleet: string, partition: number): string =>
+  `vmwarden:{${fleet}/${partition}}:ended`;
+
+/**
  * Hash: host → `<when>:<state>:<journal id>:<instance>`, see `parseAlive`. Beside it, host + `/rival`: another
  * process that uses the host's name, in the same form.
  */

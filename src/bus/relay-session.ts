@@ -1,0 +1,160 @@
+import type { Sequence } from '../journal/journal.js';
+import type { Bell } from '../lib/bell.js';
+import { Fault } from '../lib/fault.js';
+import { withDeadline } from '../lib/with-deadline.js';
+import type { Bus, BusRecord, Published } from './bus.js';
+import type { RelayJournal } from './relay.js';
+
+export interface SessionLimits {
+  /** Of one batch. Default 512 records, 512 KiB; one record at least, however large. */
+  readonly batchRecords: number;
+  readonly batchBytes: number;
+  /** Published and not answered yet; with the size of a batch it bounds the memory. Default 4. */
+  readonly batchesInFlight: number;
+  /** How often the host says that it is alive. Default 15 s. */
+  readonly beatMs: number;
+}
+
+export interface SessionOptions {
+  readonly journal: RelayJournal;
+  readonly bus: Bus;
+  readonly lossMarker: (first: Sequence, last: Sequence) => Uint8Array;
+  readonly limits: SessionLimits;
+  /** Rings when records became durable, and when `ask` changed. */
+  readonly bell: Bell;
+  readonly ask: () => 'run' | 'drain' | 'end';
+  readonly onPublished: (sequence: Sequence) => void;
+  /** The bus took something, or had nothing to take and is well. */
+  readonly onProgress: () => void;
+  readonly onWarnings: (warnings: readonly string[]) => void;
+}
+
+/** Leaving may take so long. */
+export const LEAVE_MS = 1_000;
+
+/** From `open` to the first failure: the cursor, and what is under way behind it. */
+export class RelaySession {
+  readonly #options: SessionOptions;
+  /** Handed to `publish`; everything up to `#acked` is in the bus. */
+  #handed: Sequence = 0;
+  #acked: Sequence = 0;
+  #inFlight = 0;
+  #failure: { readonly error: unknown } | null = null;
+  /** The journal that ends with our first batch. */
+  #replaces: string | null = null;
+  #beatAt = 0;
+  #beating = false;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves once `ask` wants it ended and the bus knows that the host left; rejects with what ended it. */
+  async run(): Promise<void> {
+    const { bus, bell, ask, limits } = this.#options;
+    bus.onLost((error) => this.#fail(error));
+    this.#begin(await bus.open());
+    this.#beatAt = performance.now() + limits.beatMs;
+    while (ask() !== 'end') {
+      if (this.#failure !== null) throw this.#failure.error;
+      if (performance.now() >= this.#beatAt && !this.#beating) this.#beat();
+      if (this.#inFlight < limits.batchesInFlight && (await this.#publishNext())) continue;
+      if (this.#inFlight === 0) {
+        if (ask() === 'drain') break;
+        if (this.#failure === null) this.#options.onProgress();
+      }
+      await bell.wait(Math.max(1, this.#beatAt - performance.now()));
+    }
+    await withDeadline(LEAVE_MS, bus.leave()).catch(() => undefined);
+  }
+
+  #begin(seen: Published | null): void {
+    const { journal, onPublished } = this.#options;
+    const ours = seen?.ours ?? 0;
+    const { newest } = journal.status();
+    if (ours > newest) {
+      throw new Fault(
+        'FAILED_PRECONDITION',
+        'BUS_AHEAD',
+        `the fleet bus has this journal up to record ${ours}, the journal ends at ${newest}: ` +
+          'it was restored from a copy; start with a new data directory',
+        { metadata: { published: String(ours), newest: String(newest) } },
+      );
+    }
+    this.#replaces = seen === null || seen.journalId === journal.id ? null : seen.journalId;
+    this.#handed = ours;
+    this.#acked = ours;
+    onPublished(ours);
+  }
+
+  /** False: there is nothing to publish. */
+  async #publishNext(): Promise<boolean> {
+    const { journal, limits, lossMarker } = this.#options;
+    const { oldest, newest } = journal.status();
+    if (this.#handed >= newest) return false;
+    const from = this.#handed + 1;
+    if (from < oldest) {
+      // A marker in the place of the last record that is gone; what is left follows it.
+      const last = oldest - 1;
+      this.#publish(from, [{ sequence: last, bytes: lossMarker(from, last) }]);
+      return true;
+    }
+    const { records } = await journal.read({
+      after: this.#handed,
+      limit: limits.batchRecords,
+      maxBytes: limits.batchBytes,
+    });
+    if (records.length === 0) return false;
+    // What failed meanwhile is seen at the next turn; nothing is sent behind it.
+    if (this.#failure === null) this.#publish(from, records);
+    return true;
+  }
+
+  #publish(from: Sequence, records: readonly BusRecord[]): void {
+    const { bus, bell, onPublished, onProgress } = this.#options;
+    const replaces = this.#replaces;
+    this.#replaces = null;
+    this.#handed = records.at(-1)?.sequence ?? this.#handed;
+    this.#inFlight += 1;
+    bus.publish({ from, records, replaces }).then(
+      (sequence) => {
+        this.#inFlight -= 1;
+        this.#acked = sequence;
+        onPublished(sequence);
+        onProgress();
+        bell.ring();
+      },
+      (error: unknown) => {
+        this.#inFlight -= 1;
+        this.#fail(error);
+      },
+    );
+  }
+
+  #beat(): void {
+    const { bus, journal, limits, onProgress, onWarnings } = this.#options;
+    const acked = this.#acked;
+    this.#beating = true;
+    bus
+      .beat()
+      .then(({ published, warnings }) => {
+        const has = published?.journalId === journal.id ? published.sequence : 0;
+        if (has < acked) {
+          throw new Fault('ABORTED', 'BUS_GAP', `the fleet bus had ${acked} and has ${has} now`);
+        }
+        onProgress();
+        onWarnings(warnings);
+      })
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#beating = false;
+        this.#beatAt = performance.now() + limits.beatMs;
+        this.#options.bell.ring();
+      });
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#options.bell.ring();
+  }
+}
