@@ -1,16 +1,11 @@
 import type { Sequence } from '../journal/journal.js';
 import type { Bell } from '../lib/bell.js';
-import { Fault } from '../lib/fault.js';
-import { withDeadline } from '../lib/with-deadline.js';
+import { Fault, isFault } from '../lib/fault.js';
 import type { Bus, BusRecord, Published } from './bus.js';
+import type { Pace } from './pace.js';
 import type { RelayJournal } from './relay.js';
 
 export interface SessionLimits {
-  /** Of one batch. Default 512 records, 512 KiB; one record at least, however large. */
-  readonly batchRecords: number;
-  readonly batchBytes: number;
-  /** Published and not answered yet; with the size of a batch it bounds the memory. Default 4. */
-  readonly batchesInFlight: number;
   /** How often the host says that it is alive. Default 15 s. */
   readonly beatMs: number;
 }
@@ -20,6 +15,8 @@ export interface SessionOptions {
   readonly bus: Bus;
   readonly lossMarker: (first: Sequence, last: Sequence) => Uint8Array;
   readonly limits: SessionLimits;
+  /** Outlives the session. */
+  readonly pace: Pace;
   /** Rings when records became durable, and when `ask` changed. */
   readonly bell: Bell;
   readonly ask: () => 'run' | 'drain' | 'end';
@@ -28,9 +25,6 @@ export interface SessionOptions {
   readonly onProgress: () => void;
   readonly onWarnings: (warnings: readonly string[]) => void;
 }
-
-/** Leaving may take so long. */
-export const LEAVE_MS = 1_000;
 
 /** From `open` to the first failure: the cursor, and what is under way behind it. */
 export class RelaySession {
@@ -49,23 +43,22 @@ export class RelaySession {
     this.#options = options;
   }
 
-  /** Resolves once `ask` wants it ended and the bus knows that the host left; rejects with what ended it. */
+  /** Resolves once `ask` wants it ended; rejects with what ended it. */
   async run(): Promise<void> {
-    const { bus, bell, ask, limits } = this.#options;
+    const { bus, bell, ask, limits, pace } = this.#options;
     bus.onLost((error) => this.#fail(error));
     this.#begin(await bus.open());
     this.#beatAt = performance.now() + limits.beatMs;
     while (ask() !== 'end') {
       if (this.#failure !== null) throw this.#failure.error;
       if (performance.now() >= this.#beatAt && !this.#beating) this.#beat();
-      if (this.#inFlight < limits.batchesInFlight && (await this.#publishNext())) continue;
+      if (this.#inFlight < pace.now.batchesInFlight && (await this.#publishNext())) continue;
       if (this.#inFlight === 0) {
         if (ask() === 'drain') break;
         if (this.#failure === null) this.#options.onProgress();
       }
       await bell.wait(Math.max(1, this.#beatAt - performance.now()));
     }
-    await withDeadline(LEAVE_MS, bus.leave()).catch(() => undefined);
   }
 
   #begin(seen: Published | null): void {
@@ -89,7 +82,7 @@ export class RelaySession {
 
   /** False: there is nothing to publish. */
   async #publishNext(): Promise<boolean> {
-    const { journal, limits, lossMarker } = this.#options;
+    const { journal, pace, lossMarker } = this.#options;
     const { oldest, newest } = journal.status();
     if (this.#handed >= newest) return false;
     const from = this.#handed + 1;
@@ -99,10 +92,11 @@ export class RelaySession {
       this.#publish(from, [{ sequence: last, bytes: lossMarker(from, last) }]);
       return true;
     }
+    const { batchRecords, batchBytes } = pace.now;
     const { records } = await journal.read({
       after: this.#handed,
-      limit: limits.batchRecords,
-      maxBytes: limits.batchBytes,
+      limit: batchRecords,
+      maxBytes: batchBytes,
     });
     if (records.length === 0) return false;
     // What failed meanwhile is seen at the next turn; nothing is sent behind it.
@@ -111,7 +105,7 @@ export class RelaySession {
   }
 
   #publish(from: Sequence, records: readonly BusRecord[]): void {
-    const { bus, bell, onPublished, onProgress } = this.#options;
+    const { bus, bell, pace, onPublished, onProgress } = this.#options;
     const replaces = this.#replaces;
     this.#replaces = null;
     this.#handed = records.at(-1)?.sequence ?? this.#handed;
@@ -120,12 +114,14 @@ export class RelaySession {
       (sequence) => {
         this.#inFlight -= 1;
         this.#acked = sequence;
+        pace.faster();
         onPublished(sequence);
         onProgress();
         bell.ring();
       },
       (error: unknown) => {
         this.#inFlight -= 1;
+        if (this.#failure === null && isFault(error) && error.code === 'UNAVAILABLE') pace.slower();
         this.#fail(error);
       },
     );

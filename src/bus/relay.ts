@@ -5,9 +5,14 @@ import { Fault, isFault } from '../lib/fault.js';
 import type { Logger } from '../lib/logger.js';
 import { withDeadline } from '../lib/with-deadline.js';
 import type { Bus } from './bus.js';
-import { LEAVE_MS, RelaySession, type SessionLimits } from './relay-session.js';
+import { Pace, type PaceLimits } from './pace.js';
+import { PublishedMarks } from './published-marks.js';
+import { RelaySession, type SessionLimits } from './relay-session.js';
 
-export type RelayJournal = Pick<Journal, 'id' | 'read' | 'status' | 'onDurable' | 'newestBefore'>;
+export type RelayJournal = Pick<
+  Journal,
+  'id' | 'read' | 'status' | 'onDurable' | 'append' | 'lookup'
+>;
 
 export interface RelayOptions {
   readonly journal: RelayJournal;
@@ -22,7 +27,7 @@ export interface RelayOptions {
   readonly limits?: Partial<RelayLimits>;
 }
 
-export interface RelayLimits extends SessionLimits {
+export interface RelayLimits extends SessionLimits, PaceLimits {
   /** Published records stay in the journal for so long, to be sent again after a failover. Default 24 h. */
   readonly keepMs: number;
   /** Before the first retry; doubled for each further one, see `backoffMs`. Default 500 ms to 15 s. */
@@ -36,7 +41,7 @@ export interface RelayLimits extends SessionLimits {
  */
 export interface Relay {
   status(): RelayStatus;
-  /** The lowest sequence that the bus needs or may need again; 0 while that is not known. */
+  /** The lowest sequence that the bus needs or may need again; all is needed while that is not known. */
   floor(): Sequence;
   /** Publishes what is durable by now for at most `drainMs`, says that the host left, and closes the bus. Idempotent. */
   stop(drainMs: number): Promise<void>;
@@ -64,10 +69,15 @@ const DEFAULTS: RelayLimits = {
   retryMaxMs: 15_000,
 };
 
+/** The last batch, and leaving: so long beyond the drain at most, each. */
+const LEAVE_MS = 1_000;
+
 export const startRelay = (options: RelayOptions): Relay => {
   const { journal, bus, log } = options;
   const limits: RelayLimits = { ...DEFAULTS, ...options.limits };
   const bell = new Bell();
+  const pace = new Pace(limits);
+  const marks = new PublishedMarks(journal, limits.keepMs);
   let state: RelayStatus['state'] = 'connecting';
   let fault: Fault | null = null;
   let warnings: readonly string[] = [];
@@ -95,6 +105,7 @@ export const startRelay = (options: RelayOptions): Relay => {
     const current = new RelaySession({
       ...options,
       limits,
+      pace,
       bell,
       ask: () => ask,
       onPublished: (sequence) => {
@@ -102,6 +113,7 @@ export const startRelay = (options: RelayOptions): Relay => {
       },
       onProgress: () => {
         progress = true;
+        marks.note(options.wallMs(), published ?? 0);
         become('relaying', null);
       },
       onWarnings: (next) => {
@@ -121,7 +133,6 @@ export const startRelay = (options: RelayOptions): Relay => {
         if (fault?.message !== why.message) log.warn({ fault: why.message }, 'the fleet bus waits');
         become('waiting', why);
       }
-    } finally {
       bus.close();
     }
     return progress;
@@ -155,7 +166,9 @@ export const startRelay = (options: RelayOptions): Relay => {
     await withDeadline(drainMs, running);
     ask = 'end';
     bell.ring();
-    await withDeadline(2 * LEAVE_MS, running);
+    // What is still under way ends with the bus, at the latest.
+    await withDeadline(LEAVE_MS, running);
+    await withDeadline(LEAVE_MS, bus.leave()).catch(() => undefined);
     bus.close();
     await running;
     unlisten();
@@ -168,9 +181,7 @@ export const startRelay = (options: RelayOptions): Relay => {
   return {
     status,
     floor: () =>
-      published === null
-        ? 0
-        : Math.min(published, journal.newestBefore(options.wallMs() - limits.keepMs)) + 1,
+      published === null ? 0 : Math.min(published, marks.settled(options.wallMs())) + 1,
     stop: (drainMs) => {
       stopping ??= stop(drainMs);
       return stopping;

@@ -24,7 +24,7 @@ export interface Connection {
 }
 
 export interface ConnectOptions {
-  readonly config: RedisBusConfig;
+  readonly config: Pick<RedisBusConfig, 'at' | 'username'>;
   readonly credentials: Credentials;
   /** Connecting, and each command. */
   readonly timeoutMs: number;

@@ -5,14 +5,14 @@ import { redisScript } from './script.js';
  * that what was added before one of them is accounted for.
  *
  * KEYS records, published, alive, ended
- * ARGV host, journal id, instance, replaced journal id or '', `from`, first sequence, most entries, oldest age in ms,
- *      source, then the records' bytes
+ * ARGV host, journal id, instance, silent after ms, replaced journal id or '', `from`, first sequence, most entries,
+ *      oldest age in ms, source, then the records' bytes
  *
  * Answers ['ok', last published sequence] | ['gap', what stands in the way] | ['error', Redis' words]
  */
 export const PUBLISH = redisScript(`
-local host, mine, instance, replaces = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local from, first, source = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[9]
+local host, mine, instance, silent = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local replaces, from, first, source = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[10]
 
 local function try(...)
   local answer = redis.pcall(...)
@@ -21,9 +21,17 @@ local function try(...)
 end
 
 local function publish()
-  local holder = try('HGET', KEYS[3], host)
+  local now = try('TIME')
+  local found = try('HMGET', KEYS[3], host, host .. '/rival')
+  local holder, rival = found[1], found[2]
   if not holder or string.match(holder, '[^:]*$') ~= instance then
     return {'gap', 'the name is held by ' .. (holder or 'nobody')}
+  end
+  if rival then
+    local at, state = string.match(rival, '^(%d+):(%a+):')
+    if at and state == 'alive' and now[1] * 1000 - tonumber(at) < silent then
+      return {'gap', 'the name is also used by ' .. rival}
+    end
   end
   local published = try('HGET', KEYS[2], host)
   local journal, sequence = string.match(published or '', '^([^:]*):(%d+)$')
@@ -40,8 +48,8 @@ local function publish()
 
   local idStart = mine .. ':'
   local done, refused = ours, nil
-  for index = 10, #ARGV do
-    local at = first + index - 10
+  for index = 11, #ARGV do
+    local at = first + index - 11
     if at > ours then
       local answer = redis.pcall('XADD', KEYS[1], '*', 'specversion', '1.0',
         'id', idStart .. string.format('%.0f', at), 'source', source,
@@ -59,9 +67,8 @@ local function publish()
       try('HDEL', KEYS[4], host .. '/' .. mine)
     end
     try('HSET', KEYS[2], host, idStart .. string.format('%.0f', done))
-    local now = try('TIME')
-    try('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[7])
-    local oldest = now[1] * 1000 - ARGV[8]
+    try('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[8])
+    local oldest = now[1] * 1000 - ARGV[9]
     if oldest > 0 then try('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', oldest)) end
   end
   if refused then return {'error', refused} end

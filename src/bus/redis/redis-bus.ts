@@ -100,6 +100,7 @@ export class RedisBus implements Bus {
       host,
       journalId,
       this.#instance,
+      this.#silentMs,
       batch.replaces ?? '',
       batch.from,
       batch.records[0]?.sequence ?? batch.from,
@@ -147,7 +148,11 @@ export class RedisBus implements Bus {
   }
 
   async leave(): Promise<void> {
-    const connection = this.#current();
+    // A rival has no connection, but leaves too: that sets the other one free.
+    const connection =
+      this.#connection ??
+      (await this.#connect(await readCredentials(this.#config), () => undefined));
+    this.#connection = connection;
     await this.#guard(connection, () => this.#say(connection, 'leave'));
   }
 
