@@ -98,7 +98,7 @@ export const connect = async (options: ConnectOptions): Promise<Connection> => {
 const makeClient = async (options: ConnectOptions): Promise<Redis | Cluster> => {
   const { config, timeoutMs } = options;
   // Loaded only by those who use it, so that a host without a fleet doesn't pay for it.
-  const { Cluster, Redis } = await import('ioredis');
+  const { Cluster, Redis } = await import('./clients.js');
   const shared = sharedOptions(options);
   if (config.at.kind !== 'cluster')
     return new Redis({ ...shared, ...placeOptions(config.at, shared) });
