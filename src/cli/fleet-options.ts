@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { RedisAddress } from '../fleet/connection.js';
+import type { RedisAddress } from '../config/config.js';
+import { badInput } from '../fleet/bad-input.js';
 import type { FleetOptions } from '../fleet/open-fleet.js';
-import { Fault, type Violation } from '../lib/fault.js';
+import type { Violation } from '../lib/fault.js';
 import type { Io } from './io.js';
 
 /** What commander makes of the flags below. */
@@ -67,83 +67,55 @@ export const addFleetOptions = (command: Command): Command => {
   return command;
 };
 
-/** Flags over environment. Throws FLEET_BAD_INPUT with everything that is wrong. */
+/** Flags over environment. Throws FLEET_BAD_INPUT with every flag that is wrong. */
 export const fleetOptions = (flags: FleetFlags, { env }: Pick<Io, 'env'>): FleetOptions => {
   const violations: Violation[] = [];
   const say = ({ name, environment }: Flag): string | undefined => {
     const value = flags[name.replace(/-([a-z])/g, (_all, letter: string) => letter.toUpperCase())];
     return typeof value === 'string' ? value : env[environment] || undefined;
   };
-  const file = (which: Flag): string | undefined => {
-    const path = say(which);
-    if (path === undefined) return undefined;
-    try {
-      return readFileSync(path, 'utf8');
-    } catch (error) {
-      const problem = (error as NodeJS.ErrnoException).code ?? String(error);
-      const expected = `a file that can be read (${problem})`;
-      violations.push({ field: `--${which.name}`, value: path, expected });
-      return undefined;
-    }
-  };
   const addresses = (which: Flag): RedisAddress[] | undefined =>
     say(which)
       ?.split(',')
       .flatMap((text) => {
-        const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text.trim());
-        const host = match?.[1] ?? match?.[2];
-        if (host !== undefined) return [{ host, port: Number(match?.[3]) }];
+        const address = addressOf(text.trim());
+        if (address !== null) return [address];
         violations.push({ field: `--${which.name}`, value: text, expected: 'HOST:PORT' });
         return [];
       });
-
-  const {
-    fleet = 'default',
-    url,
-    ...target
-  } = {
-    fleet: say(FLAGS.fleet),
-    url: say(FLAGS.url),
-    sentinels: addresses(FLAGS.sentinels),
-    cluster: addresses(FLAGS.cluster),
-    username: say(FLAGS.username),
-    password: file(FLAGS.passwordFile)?.trimEnd(),
-    ca: file(FLAGS.ca),
-    cert: file(FLAGS.cert),
-    key: file(FLAGS.key),
-  };
+  const fleet = say(FLAGS.fleet) ?? 'default';
   if (!/^[a-zA-Z0-9._-]{1,64}$/.test(fleet)) {
     const expected = '1 to 64 characters of a-z A-Z 0-9 . _ -';
     violations.push({ field: '--fleet', value: fleet, expected });
   }
-  if (url !== undefined && !url.startsWith('/') && !/^rediss?:\/\/[^\s]+$/.test(url)) {
-    const expected = 'redis://HOST:PORT, rediss://HOST:PORT or the absolute path of a socket';
-    violations.push({ field: '--redis', value: url.replace(/\/\/.*@/, '//...@'), expected });
-  }
-  if (violations.length > 0) {
-    throw new Fault('INVALID_ARGUMENT', 'FLEET_BAD_INPUT', 'The fleet can not be reached so.', {
-      violations,
-    });
-  }
-  const { sentinels, cluster, username, password, ca, cert, key } = target;
-  const hasTls = ca !== undefined || cert !== undefined || key !== undefined;
+  const sentinels = addresses(FLAGS.sentinels);
+  const cluster = addresses(FLAGS.cluster);
+  if (violations.length > 0) throw badInput(violations);
+  const tls = without({ ca: say(FLAGS.ca), cert: say(FLAGS.cert), key: say(FLAGS.key) });
   return {
     fleet,
-    ...(url === undefined ? {} : { url }),
-    ...(sentinels === undefined
-      ? {}
-      : { sentinel: { name: say(FLAGS.master) ?? 'mymaster', addresses: sentinels } }),
-    ...(cluster === undefined ? {} : { cluster }),
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(hasTls
-      ? {
-          tls: {
-            ...(ca === undefined ? {} : { ca }),
-            ...(cert === undefined ? {} : { cert }),
-            ...(key === undefined ? {} : { key }),
-          },
-        }
-      : {}),
+    ...without({
+      url: say(FLAGS.url),
+      sentinel: sentinels && { name: say(FLAGS.master) ?? 'mymaster', addresses: sentinels },
+      cluster,
+      username: say(FLAGS.username),
+      passwordFile: say(FLAGS.passwordFile),
+      tls: Object.keys(tls).length > 0 ? tls : undefined,
+    }),
   };
 };
+
+/** null: not `HOST:PORT`; an IPv6 address stands in brackets. */
+const addressOf = (text: string): RedisAddress | null => {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  return host === undefined ? null : { host, port: Number(match?.[3]) };
+};
+
+type Present<T> = { readonly [Key in keyof T]?: Exclude<T[Key], undefined> };
+
+/** What is undefined is left out. */
+const without = <T extends object>(values: T): Present<T> =>
+  Object.fromEntries(
+    Object.entries(values).filter(([, value]) => value !== undefined),
+  ) as Present<T>;

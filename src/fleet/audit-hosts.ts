@@ -1,33 +1,33 @@
 import { recordsKey } from '../bus/redis/keys.js';
 import type { Record } from '../gen/vmwarden/v1/record.js';
+import type { FleetConnection } from './connection.js';
 import { parseEntry } from './entry.js';
 import type { HostAudit } from './fleet.js';
 import type { Range } from './host-progress.js';
 import { readPartitions } from './partitions.js';
 import { readPublished } from './published.js';
 import { compareIds, newestId, readStream } from './read-stream.js';
-import type { RedisClient } from './redis-script.js';
 import { StreamAudit } from './stream-audit.js';
 
 const PAGE = 500;
 
 /** Reads every stream up to what is its newest entry now. Throws the signal's reason when it aborts. */
 export const auditHosts = async (
-  client: RedisClient,
+  connection: FleetConnection,
   fleet: string,
   signal?: AbortSignal,
 ): Promise<HostAudit[]> => {
-  const partitions = (await readPartitions(client, fleet)) ?? 0;
+  const partitions = (await readPartitions(connection, fleet)) ?? 0;
   const found: HostAudit[] = [];
   for (let partition = 0; partition < partitions; partition += 1) {
     const key = recordsKey(fleet, partition);
     // Read first: what comes after is in the stream too, and would look like more than was told.
-    const published = await readPublished(client, fleet, partition);
-    const end = await newestId(client, key);
+    const published = await readPublished(connection, fleet, partition);
+    const end = await newestId(connection, key);
     const audit = new StreamAudit();
     for (let after = '0-0'; compareIds(after, end) < 0; ) {
       signal?.throwIfAborted();
-      const page = await readStream(client, key, after, PAGE);
+      const page = await readStream(connection, key, after, PAGE);
       for (const { fields } of page) see(audit, fields);
       after = page.at(-1)?.id ?? end;
     }

@@ -1,4 +1,5 @@
-import { Fault, type Violation } from '../lib/fault.js';
+import type { Violation } from '../lib/fault.js';
+import { badInput } from './bad-input.js';
 import type { ConsumeSettings } from './consume.js';
 import type { ConsumeOptions } from './fleet.js';
 
@@ -34,18 +35,6 @@ export const consumeSettings = (options: ConsumeOptions): ConsumeSettings => {
   if (violations.length > 0) throw badInput(violations);
   return settings;
 };
-
-export const badInput = (violations: readonly Violation[]): Fault =>
-  new Fault(
-    'INVALID_ARGUMENT',
-    'FLEET_BAD_INPUT',
-    violations
-      .map(
-        ({ field, value, expected }) => `${field} is ${value ?? 'absent'}; expected ${expected}.`,
-      )
-      .join(' '),
-    { violations },
-  );
 
 const nameProblem = (field: string, name: unknown): Violation[] =>
   typeof name === 'string' && NAME.test(name)

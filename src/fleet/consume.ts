@@ -1,19 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { backoffMs } from '../lib/backoff.js';
-import { Fault } from '../lib/fault.js';
-import { Bell } from './bell.js';
-import { connect, type FleetConnection, type RedisTarget } from './connection.js';
+import { Bell } from '../lib/bell.js';
+import { Fault, isFault } from '../lib/fault.js';
+import { connect, type FleetConnection } from './connection.js';
 import { markerOf, parseEntry } from './entry.js';
 import type { ConsumeOptions, Delivery, FleetItem } from './fleet.js';
 import { type DecodedEntry, GroupSession } from './group-session.js';
 import { GroupState } from './group-state.js';
 import type { HeldPartition, Payload } from './held-partition.js';
 import { groupKeys } from './keys.js';
+import { isLasting } from './lasting.js';
 import { type Matches, matches } from './matches.js';
 import type { Handing, Slot } from './partition-order.js';
 import type { Member, RawEntry } from './partition-store.js';
 import { readPartitions } from './partitions.js';
-import { fleetFault, isLasting } from './redis-fault.js';
+import type { RedisTarget } from './redis-target.js';
 
 /** `consume` of Fleet, with every option said. */
 export type ConsumeSettings = Required<Omit<ConsumeOptions, 'signal' | 'onTrouble'>> & {
@@ -32,7 +33,8 @@ export class GroupConsumer {
   readonly #pause = new Bell();
   #partitions: number | null = null;
   #session: GroupSession | null = null;
-  #failure: Fault | null = null;
+  #failure: Error | null = null;
+  #hasWorked = false;
   #turn = 0;
 
   constructor(target: RedisTarget, fleet: string, settings: ConsumeSettings) {
@@ -52,17 +54,18 @@ export class GroupConsumer {
     while (!this.#stop.signal.aborted) {
       try {
         await this.#serve(() => {
+          this.#hasWorked = true;
           if (attempt > 0) this.#settings.onTrouble(null);
           attempt = 0;
         });
       } catch (error) {
-        const fault = fleetFault(error);
-        if (isLasting(fault)) {
-          this.#fail(fault);
+        // Once it has worked, a refused login may be a password on its way to be changed.
+        if (isLasting(error) && (!this.#hasWorked || isChanged(error))) {
+          this.#fail(error);
           break;
         }
         attempt += 1;
-        if (attempt === 1) this.#settings.onTrouble(fault);
+        if (attempt === 1) this.#settings.onTrouble(error as Error);
         await this.#pause.wait(backoffMs(attempt, BACKOFF_MS, MAX_BACKOFF_MS));
       }
     }
@@ -92,8 +95,8 @@ export class GroupConsumer {
     }
   }
 
-  #fail(fault: Fault): void {
-    this.#failure = fault;
+  #fail(error: unknown): void {
+    this.#failure = error instanceof Error ? error : new Error(String(error));
     this.#stop.abort();
   }
 
@@ -121,9 +124,9 @@ export class GroupConsumer {
   }
 
   /** Waits for the fleet's first host; null: stopped before. */
-  async #keys({ client }: FleetConnection) {
+  async #keys(connection: FleetConnection) {
     for (let attempt = 1; !this.#stop.signal.aborted; attempt += 1) {
-      const partitions = await readPartitions(client, this.#fleet);
+      const partitions = await readPartitions(connection, this.#fleet);
       if (partitions !== null) {
         if (this.#partitions !== null && this.#partitions !== partitions) {
           throw changed(this.#fleet, this.#partitions, partitions);
@@ -257,10 +260,14 @@ const MAX_REASON = 500;
 /** Leaving in good order may take so long; what is not done then, others take over later. */
 const LEAVE_MS = 5000;
 
+const isChanged = (error: unknown): boolean => isFault(error) && error.reason === CHANGED;
+
+const CHANGED = 'FLEET_CHANGED';
+
 const changed = (fleet: string, was: number, is: number): Fault =>
   new Fault(
     'FAILED_PRECONDITION',
-    'FLEET_CHANGED',
+    CHANGED,
     `Fleet ${fleet} has ${is} partitions now, and had ${was}: start again with new groups.`,
   );
 

@@ -1,16 +1,17 @@
 import { recordsKey } from '../bus/redis/keys.js';
 import { backoffMs } from '../lib/backoff.js';
-import { Bell } from './bell.js';
-import { connect, type FleetConnection, MAX_BLOCK_MS, type RedisTarget } from './connection.js';
+import { Bell } from '../lib/bell.js';
+import { connect, type FleetConnection, MAX_BLOCK_MS } from './connection.js';
 import { markerOf, parseEntry } from './entry.js';
 import type { FollowedItem, FollowOptions } from './fleet.js';
 import { HostProgress } from './host-progress.js';
+import { isLasting } from './lasting.js';
 import { type Matches, matches } from './matches.js';
 import type { RawEntry } from './partition-store.js';
 import { readPartitions } from './partitions.js';
 import { readPublished } from './published.js';
 import { compareIds, newestId, readStream } from './read-stream.js';
-import { fleetFault, isLasting } from './redis-fault.js';
+import type { RedisTarget } from './redis-target.js';
 
 interface Place {
   /** The last entry that was read. */
@@ -51,10 +52,9 @@ export async function* follow(
         }
       } catch (error) {
         if (signal.aborted) return undefined;
-        const fault = fleetFault(error);
-        if (isLasting(fault)) throw fault;
+        if (isLasting(error)) throw error;
         attempt += 1;
-        if (attempt === 1) options.onTrouble?.(fault);
+        if (attempt === 1) options.onTrouble?.(error as Error);
         await pause.wait(backoffMs(attempt, BACKOFF_MS, MAX_BACKOFF_MS));
       } finally {
         signal.removeEventListener('abort', cut);
@@ -84,17 +84,22 @@ class Follower {
 
   /** What has come, partition by partition, in order within each; an empty page when nothing has. */
   async *pages(
-    { client, watch }: FleetConnection,
+    connection: FleetConnection,
     signal: AbortSignal,
   ): AsyncGenerator<FollowedItem[], undefined> {
-    this.#places ??= await this.#begin(client, signal);
+    this.#places ??= await this.#begin(connection, signal);
     const places = this.#places;
     if (places === null) return undefined;
     for (const place of places) place.more = true;
     while (!signal.aborted) {
       for (const [index, place] of places.entries()) {
         if (!place.more || isAtEnd(place)) continue;
-        const page = await readStream(client, recordsKey(this.#fleet, index), place.after, PAGE);
+        const page = await readStream(
+          connection,
+          recordsKey(this.#fleet, index),
+          place.after,
+          PAGE,
+        );
         place.after = page.at(-1)?.id ?? place.after;
         place.more = page.length === PAGE;
         yield page.flatMap((entry) => this.#items(entry));
@@ -104,21 +109,21 @@ class Follower {
         return undefined;
       }
       if (places.some(({ more }) => more)) continue;
-      await this.#wait(client, watch, places);
+      await this.#wait(connection, places);
     }
     return undefined;
   }
 
   /** null: the signal aborted before the fleet had anything. */
-  async #begin(client: FleetConnection['client'], signal: AbortSignal): Promise<Place[] | null> {
+  async #begin(connection: FleetConnection, signal: AbortSignal): Promise<Place[] | null> {
     const { from = 'now', untilNewest = false } = this.#options;
     let begin = from;
     for (let attempt = 1; ; attempt += 1) {
-      const partitions = await readPartitions(client, this.#fleet);
+      const partitions = await readPartitions(connection, this.#fleet);
       if (partitions !== null) {
         return Promise.all(
           Array.from({ length: partitions }, (_, index) =>
-            this.#place(client, index, begin, untilNewest),
+            this.#place(connection, index, begin, untilNewest),
           ),
         );
       }
@@ -136,15 +141,15 @@ class Follower {
   }
 
   async #place(
-    client: FleetConnection['client'],
+    connection: FleetConnection,
     index: number,
     from: 'beginning' | 'now',
     untilNewest: boolean,
   ): Promise<Place> {
-    const newest = await newestId(client, recordsKey(this.#fleet, index));
+    const newest = await newestId(connection, recordsKey(this.#fleet, index));
     if (from === 'now') {
       for (const [host, { journalId, sequence }] of await readPublished(
-        client,
+        connection,
         this.#fleet,
         index,
       )) {
@@ -155,19 +160,15 @@ class Follower {
     return { after, end: untilNewest ? newest : null, more: true };
   }
 
-  async #wait(
-    client: FleetConnection['client'],
-    watch: FleetConnection['watch'],
-    places: readonly Place[],
-  ): Promise<void> {
+  async #wait(connection: FleetConnection, places: readonly Place[]): Promise<void> {
     const keys = places.map((_, index) => recordsKey(this.#fleet, index));
     const streams = places.map(({ after }, index) => ({ key: keys[index] ?? '', after }));
-    const news = await watch(streams, MAX_BLOCK_MS);
+    const news = await connection.watch(streams, MAX_BLOCK_MS);
     for (const [index, place] of places.entries()) {
       const key = keys[index] ?? '';
       place.more = news === null || news.has(key);
       // A Redis that was emptied may begin again before where this one was.
-      if (news === null && compareIds(await newestId(client, key), place.after) < 0) {
+      if (news === null && compareIds(await newestId(connection, key), place.after) < 0) {
         place.after = '0-0';
       }
     }

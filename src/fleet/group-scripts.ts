@@ -1,4 +1,4 @@
-import { redisScript } from './redis-script.js';
+import { redisScript } from '../bus/redis/script.js';
 
 /**
  * What a consumer does to its partitions. `KEYS[1]` is the lease: whoever's token it holds may read, ack

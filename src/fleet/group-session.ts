@@ -1,4 +1,4 @@
-import { Bell } from './bell.js';
+import { Bell } from '../lib/bell.js';
 import { type FleetConnection, MAX_BLOCK_MS } from './connection.js';
 import { fairShare } from './fair-share.js';
 import { JOIN } from './group-scripts.js';
@@ -7,7 +7,6 @@ import type { HeldPartition, Parking, Payload } from './held-partition.js';
 import { type GroupKeys, partitionOf } from './keys.js';
 import type { Arrival } from './partition-order.js';
 import { type Member, PartitionStore, type RawEntry } from './partition-store.js';
-import { runScript } from './redis-script.js';
 
 export interface SessionSettings {
   readonly member: Member;
@@ -93,7 +92,7 @@ export class GroupSession {
       await this.#flush(partition);
       await this.#store(partition.index).release();
     });
-    await this.#connection.client.zrem(this.#keys.members, this.#settings.member.token);
+    await this.#connection.call('ZREM', [this.#keys.members, this.#settings.member.token]);
   }
 
   readonly #shareBell = new Bell();
@@ -130,8 +129,9 @@ export class GroupSession {
   async #share(): Promise<void> {
     const { held } = this.#state;
     const { token, leaseMs } = this.#settings.member;
-    const { client } = this.#connection;
-    const members = Number(await runScript(client, JOIN, [this.#keys.members], [token, leaseMs]));
+    const members = Number(
+      await this.#connection.run(JOIN, [this.#keys.members], [token, leaseMs]),
+    );
     await each([...held.values()], async (partition) => {
       if (!(await this.#store(partition.index).renew())) await this.#takeUpAgain(partition);
     });
@@ -191,8 +191,8 @@ export class GroupSession {
   readonly #confirm = async (): Promise<boolean> => {
     const { minReplicas } = this.#settings;
     if (minReplicas === 0) return true;
-    const { client } = this.#connection;
-    return Number(await client.call('WAIT', [minReplicas, REPLICA_WAIT_MS])) >= minReplicas;
+    const have = await this.#connection.call('WAIT', [minReplicas, REPLICA_WAIT_MS]);
+    return Number(have) >= minReplicas;
   };
 
   async #readStep(): Promise<void> {
@@ -320,8 +320,8 @@ export class GroupSession {
   #store(index: number): PartitionStore {
     let store = this.#stores.get(index);
     if (store === undefined) {
-      const { client } = this.#connection;
-      store = new PartitionStore(client, this.#keys.partition(index), this.#settings.member);
+      const { member } = this.#settings;
+      store = new PartitionStore(this.#connection, this.#keys.partition(index), member);
       this.#stores.set(index, store);
     }
     return store;

@@ -1,4 +1,4 @@
-import { Bell } from './bell.js';
+import { Bell } from '../lib/bell.js';
 import type { From } from './fleet.js';
 import { closedFault, HeldPartition, lostFault, type Parking } from './held-partition.js';
 import type { HostMark } from './partition-store.js';

@@ -1,26 +1,29 @@
+import { EventType } from '../gen/vmwarden/v1/system_event.js';
+import { recordJson } from '../record/json.js';
 import { auditHosts } from './audit-hosts.js';
-import { connect, type FleetConnection, type RedisTarget } from './connection.js';
+import { badInput } from './bad-input.js';
+import { connect, type FleetConnection } from './connection.js';
 import { GroupConsumer } from './consume.js';
-import { badInput, consumeSettings } from './consume-settings.js';
+import { consumeSettings } from './consume-settings.js';
 import type { ConsumeOptions, Fleet, FleetItem } from './fleet.js';
 import { follow } from './follow.js';
-import { fleetFault } from './redis-fault.js';
-import type { RedisClient } from './redis-script.js';
+import { type RedisOptions, redisTarget } from './redis-target.js';
 import { surveyHosts } from './survey-hosts.js';
 
-export type FleetOptions = RedisTarget & {
+export type FleetOptions = RedisOptions & {
   /** The fleet's name, as the hosts' configuration says it. */
   readonly fleet: string;
 };
 
-/** Connects when something is asked for, not before. */
-export const openFleet = ({ fleet, ...target }: FleetOptions): Fleet => {
+/** Connects when something is asked for, not before. Throws FLEET_BAD_INPUT. */
+export const openFleet = ({ fleet, ...options }: FleetOptions): Fleet => {
+  const target = redisTarget(options);
   const consumers = new Map<GroupConsumer, Promise<void>>();
   const closing = new AbortController();
 
   const consume = (options: ConsumeOptions): AsyncIterableIterator<FleetItem> => {
     const settings = consumeSettings(options);
-    if (settings.minReplicas > 0 && target.cluster !== undefined) {
+    if (settings.minReplicas > 0 && target.at.kind === 'cluster') {
       throw badInput([
         {
           field: 'minReplicas',
@@ -72,13 +75,11 @@ export const openFleet = ({ fleet, ...target }: FleetOptions): Fleet => {
     return iterator;
   };
 
-  const once = async <T>(ask: (client: RedisClient) => Promise<T>): Promise<T> => {
+  const once = async <T>(ask: (connection: FleetConnection) => Promise<T>): Promise<T> => {
     let connection: FleetConnection | null = null;
     try {
       connection = await connect(target);
-      return await ask(connection.client);
-    } catch (error) {
-      throw fleetFault(error);
+      return await ask(connection);
     } finally {
       connection?.close();
     }
@@ -90,8 +91,8 @@ export const openFleet = ({ fleet, ...target }: FleetOptions): Fleet => {
       const signals = [closing.signal, ...(options.signal === undefined ? [] : [options.signal])];
       return follow(target, fleet, options, AbortSignal.any(signals));
     },
-    hosts: () => once((client) => surveyHosts(client, fleet)),
-    audit: ({ signal } = {}) => once((client) => auditHosts(client, fleet, signal)),
+    hosts: () => once((connection) => surveyHosts(connection, fleet)),
+    audit: ({ signal } = {}) => once((connection) => auditHosts(connection, fleet, signal)),
     close: async () => {
       closing.abort();
       for (const consumer of consumers.keys()) consumer.stop();
@@ -99,3 +100,31 @@ export const openFleet = ({ fleet, ...target }: FleetOptions): Fleet => {
     },
   };
 };
+
+export type { Record } from '../gen/vmwarden/v1/record.js';
+export type {
+  AuditedGap,
+  ConsumeOptions,
+  Delivery,
+  Filter,
+  Fleet,
+  FleetItem,
+  FollowedItem,
+  FollowOptions,
+  From,
+  Gap,
+  GroupStatus,
+  HostAudit,
+  HostStatus,
+  JournalSpan,
+  Missing,
+  Parked,
+  Range,
+  RecordIdentity,
+  RecordKind,
+  Unreadable,
+} from './fleet.js';
+export type { RedisOptions } from './redis-target.js';
+
+/** Words that controllers need to read records, and a way to print one. */
+export { EventType, recordJson };

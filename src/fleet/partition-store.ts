@@ -1,3 +1,4 @@
+import type { FleetConnection } from './connection.js';
 import {
   ACKNOWLEDGE,
   ACQUIRE,
@@ -11,7 +12,7 @@ import {
 import type { Mark } from './host-progress.js';
 import { markFromText, markToText } from './mark-text.js';
 import type { Settlement } from './partition-order.js';
-import { type RedisClient, runScript } from './redis-script.js';
+import { hashOf } from './replies.js';
 
 /** An entry as Redis has it: field, value, field, value, ... */
 export interface RawEntry {
@@ -47,12 +48,12 @@ type Fenced<T> = T | 'lost';
 
 /** What one consumer of a group does to one partition. Throws what the connection throws. */
 export class PartitionStore {
-  readonly #client: RedisClient;
+  readonly #connection: FleetConnection;
   readonly #keys: PartitionKeys;
   readonly #member: Member;
 
-  constructor(client: RedisClient, keys: PartitionKeys, member: Member) {
-    this.#client = client;
+  constructor(connection: FleetConnection, keys: PartitionKeys, member: Member) {
+    this.#connection = connection;
     this.#keys = keys;
     this.#member = member;
   }
@@ -66,18 +67,17 @@ export class PartitionStore {
     const { records, marks: hash, published } = this.#keys;
     const start = begin === 'now' ? '$' : '0';
     const args = [this.#member.group, start, left, ...marks.flatMap(fieldAndMark)];
-    return (await runScript(this.#client, CREATE_GROUP, [records, hash, published], args)) === 1;
+    return (await this.#connection.run(CREATE_GROUP, [records, hash, published], args)) === 1;
   }
 
   async acquire(): Promise<Fenced<readonly HostMark[]>> {
     const { lease, marks } = this.#keys;
     const { token, leaseMs } = this.#member;
-    const answer = await runScript(this.#client, ACQUIRE, [lease, marks], [token, leaseMs]);
+    const answer = await this.#connection.run(ACQUIRE, [lease, marks], [token, leaseMs]);
     if (!Array.isArray(answer)) return 'lost';
-    const fields = answer.map(String);
     const found: HostMark[] = [];
-    for (let index = 0; index < fields.length; index += 2) {
-      const mark = markFromText(fields[index] ?? '', fields[index + 1] ?? '');
+    for (const [field, value] of hashOf(answer)) {
+      const mark = markFromText(field, value);
       if (mark !== null) found.push(mark);
     }
     return found;
@@ -85,19 +85,18 @@ export class PartitionStore {
 
   async renew(): Promise<boolean> {
     const { token, leaseMs } = this.#member;
-    return (await runScript(this.#client, RENEW, [this.#keys.lease], [token, leaseMs])) === 1;
+    return (await this.#connection.run(RENEW, [this.#keys.lease], [token, leaseMs])) === 1;
   }
 
   async release(): Promise<void> {
-    await runScript(this.#client, RELEASE, [this.#keys.lease], [this.#member.token]);
+    await this.#connection.run(RELEASE, [this.#keys.lease], [this.#member.token]);
   }
 
   /** Entries that nobody of the group was handed yet; `newest`: the stream's, when there were none. */
   async read(count: number): Promise<Fenced<{ entries: RawEntry[]; newest: string | null }>> {
     const { lease, records } = this.#keys;
     const { token, group, consumer } = this.#member;
-    const answer = await runScript(
-      this.#client,
+    const answer = await this.#connection.run(
       READ,
       [lease, records],
       [token, group, consumer, count],
@@ -109,7 +108,7 @@ export class PartitionStore {
 
   /** Entries behind `after` that someone of the group was handed and did not ack. */
   async pending(after: string, count: number): Promise<{ id: string; deliveries: number }[]> {
-    const answer: unknown = await this.#client.callBuffer('XPENDING', [
+    const answer: unknown = await this.#connection.call('XPENDING', [
       this.#keys.records,
       this.#member.group,
       after === '' ? '-' : `(${after}`,
@@ -130,7 +129,7 @@ export class PartitionStore {
     const { token, group, consumer } = this.#member;
     const pairs = wanted.flatMap(({ id, deliveries }) => [id, deliveries]);
     const args = [token, group, consumer, ...pairs];
-    const answer = await runScript(this.#client, CLAIM, [lease, records], args);
+    const answer = await this.#connection.run(CLAIM, [lease, records], args);
     return Array.isArray(answer) ? rawEntries(answer) : 'lost';
   }
 
@@ -143,7 +142,7 @@ export class PartitionStore {
     for (let at = 0; at < words.length; at += CHUNK) {
       const pairsHere = Math.max(0, Math.min(CHUNK, pairs.length - at));
       const args = [token, group, pairsHere, ...words.slice(at, at + CHUNK)];
-      const answer = await runScript(this.#client, ACKNOWLEDGE, [lease, records, hash], args);
+      const answer = await this.#connection.run(ACKNOWLEDGE, [lease, records, hash], args);
       if (answer !== 1) return false;
     }
     return true;
@@ -153,7 +152,7 @@ export class PartitionStore {
     const { lease, records, parked } = this.#keys;
     const { token, group } = this.#member;
     const args = [token, group, entryId, MAX_PARKED, 'parkedgroup', group, ...fields];
-    return (await runScript(this.#client, PARK, [lease, records, parked], args)) === 1;
+    return (await this.#connection.run(PARK, [lease, records, parked], args)) === 1;
   }
 }
 

@@ -1,13 +1,14 @@
 import { metaKey } from '../bus/redis/keys.js';
 import { Fault } from '../lib/fault.js';
-import type { RedisClient } from './redis-script.js';
+import type { FleetConnection } from './connection.js';
+import { textOf } from './replies.js';
 
 /** How many partitions the fleet has; null: nobody has published yet. */
 export const readPartitions = async (
-  client: RedisClient,
+  { call }: Pick<FleetConnection, 'call'>,
   fleet: string,
 ): Promise<number | null> => {
-  const text = await client.hget(metaKey(fleet), 'partitions');
+  const text = textOf(await call('HGET', [metaKey(fleet), 'partitions']));
   if (text === null) return null;
   if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
   throw new Fault(

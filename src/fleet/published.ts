@@ -1,5 +1,6 @@
 import { publishedKey } from '../bus/redis/keys.js';
-import type { RedisClient } from './redis-script.js';
+import type { FleetConnection } from './connection.js';
+import { hashOf } from './replies.js';
 
 export interface Published {
   readonly journalId: string;
@@ -8,13 +9,12 @@ export interface Published {
 
 /** What each host of a partition has published, by host. */
 export const readPublished = async (
-  client: RedisClient,
+  { call }: FleetConnection,
   fleet: string,
   partition: number,
 ): Promise<Map<string, Published>> => {
   const found = new Map<string, Published>();
-  const hash = await client.hgetall(publishedKey(fleet, partition));
-  for (const [host, value] of Object.entries(hash)) {
+  for (const [host, value] of hashOf(await call('HGETALL', [publishedKey(fleet, partition)]))) {
     const match = /^([^:]+):(\d{1,16})$/.exec(value);
     if (match?.[1] !== undefined) {
       found.set(host, { journalId: match[1], sequence: Number(match[2]) });

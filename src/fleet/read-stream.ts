@@ -1,27 +1,25 @@
+import type { FleetConnection } from './connection.js';
 import type { RawEntry } from './partition-store.js';
 import { rawEntries } from './partition-store.js';
-import type { RedisClient } from './redis-script.js';
 
 /** At most `count` entries behind `after`, oldest first; `0-0` is before the first. */
 export const readStream = async (
-  client: RedisClient,
+  { call }: Pick<FleetConnection, 'call'>,
   key: string,
   after: string,
   count: number,
-): Promise<RawEntry[]> =>
-  rawEntries(await client.callBuffer('XRANGE', [key, `(${after}`, '+', 'COUNT', count]));
+): Promise<RawEntry[]> => rawEntries(await call('XRANGE', [key, `(${after}`, '+', 'COUNT', count]));
 
 /** The newest entries, newest first. */
 export const readNewest = async (
-  client: RedisClient,
+  { call }: Pick<FleetConnection, 'call'>,
   key: string,
   count: number,
-): Promise<RawEntry[]> =>
-  rawEntries(await client.callBuffer('XREVRANGE', [key, '+', '-', 'COUNT', count]));
+): Promise<RawEntry[]> => rawEntries(await call('XREVRANGE', [key, '+', '-', 'COUNT', count]));
 
 /** The newest entry's id; `0-0`: there is none. */
-export const newestId = async (client: RedisClient, key: string): Promise<string> =>
-  (await readNewest(client, key, 1))[0]?.id ?? '0-0';
+export const newestId = async (connection: FleetConnection, key: string): Promise<string> =>
+  (await readNewest(connection, key, 1))[0]?.id ?? '0-0';
 
 /** Negative: `a` is before `b`. Ids are `<milliseconds>-<number>`. */
 export const compareIds = (a: string, b: string): number => {

@@ -1,4 +1,5 @@
 import { aliveKey, parseAlive, recordsKey, SILENT_MS } from '../bus/redis/keys.js';
+import type { FleetConnection } from './connection.js';
 import { parseEntry } from './entry.js';
 import type { GroupStatus, HostStatus } from './fleet.js';
 import { groupKeys } from './keys.js';
@@ -6,15 +7,18 @@ import { markFromText } from './mark-text.js';
 import { readPartitions } from './partitions.js';
 import { type Published, readPublished } from './published.js';
 import { readNewest, timeOf } from './read-stream.js';
-import type { RedisClient } from './redis-script.js';
+import { hashOf } from './replies.js';
 
 /** Every host that ever published, by name. */
-export const surveyHosts = async (client: RedisClient, fleet: string): Promise<HostStatus[]> => {
-  const partitions = (await readPartitions(client, fleet)) ?? 0;
-  const nowMs = await redisNowMs(client);
+export const surveyHosts = async (
+  connection: FleetConnection,
+  fleet: string,
+): Promise<HostStatus[]> => {
+  const partitions = (await readPartitions(connection, fleet)) ?? 0;
+  const nowMs = await redisNowMs(connection);
   const found: HostStatus[] = [];
   for (let partition = 0; partition < partitions; partition += 1) {
-    found.push(...(await hostsOf(client, fleet, partitions, partition, nowMs)));
+    found.push(...(await hostsOf(connection, fleet, partitions, partition, nowMs)));
   }
   return found.sort((a, b) => (a.host < b.host ? -1 : 1));
 };
@@ -23,32 +27,32 @@ export const surveyHosts = async (client: RedisClient, fleet: string): Promise<H
 const NEWEST = 1000;
 
 const hostsOf = async (
-  client: RedisClient,
+  connection: FleetConnection,
   fleet: string,
   partitions: number,
   partition: number,
   nowMs: number,
 ): Promise<HostStatus[]> => {
-  const published = await readPublished(client, fleet, partition);
-  const alive = await client.hgetall(aliveKey(fleet, partition));
-  const hosts = new Set([...published.keys(), ...Object.keys(alive).filter(isHost)]);
+  const published = await readPublished(connection, fleet, partition);
+  const alive = hashOf(await connection.call('HGETALL', [aliveKey(fleet, partition)]));
+  const hosts = new Set([...published.keys(), ...[...alive.keys()].filter(isHost)]);
   if (hosts.size === 0) return [];
   const key = recordsKey(fleet, partition);
   const newest = new Map<string, Date>();
-  for (const { id, fields } of await readNewest(client, key, NEWEST)) {
+  for (const { id, fields } of await readNewest(connection, key, NEWEST)) {
     const host = parseEntry(fields).identity?.host;
     if (host !== undefined && !newest.has(host)) newest.set(host, timeOf(id));
   }
   const groups = new Map<string, Map<string, number>>();
-  for (const group of await groupsOf(client, key)) {
+  for (const group of await groupsOf(connection, key)) {
     const { marks } = groupKeys(fleet, partitions, group).partition(partition);
-    groups.set(group, throughOf(await client.hgetall(marks)));
+    groups.set(group, throughOf(hashOf(await connection.call('HGETALL', [marks]))));
   }
   return [...hosts].map((host) => {
     const last = published.get(host) ?? null;
-    const beat = parseAlive(alive[host] ?? '');
+    const beat = parseAlive(alive.get(host) ?? '');
     const silent = beat === null || nowMs - beat.atMs > SILENT_MS;
-    const rival = parseAlive(alive[`${host}${RIVAL}`] ?? '');
+    const rival = parseAlive(alive.get(`${host}${RIVAL}`) ?? '');
     return {
       host,
       partition,
@@ -70,9 +74,9 @@ const RIVAL = '/rival';
 const isHost = (field: string): boolean => !field.includes('/');
 
 /** Hosts beat by Redis' clock. A Cluster's nodes have one each; any of them will do for what is seconds. */
-const redisNowMs = async (client: RedisClient): Promise<number> => {
-  const [seconds, microseconds] = await client.time();
-  return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
+const redisNowMs = async (connection: FleetConnection): Promise<number> => {
+  const [seconds] = (await connection.call('TIME', [])) as unknown[];
+  return Number(seconds) * 1000;
 };
 
 const statusOf = (
@@ -85,24 +89,24 @@ const statusOf = (
   return { group, acked, lag: Math.max(0, sequence - acked) };
 };
 
-const throughOf = (hash: Readonly<{ [field: string]: string }>): Map<string, number> =>
+const throughOf = (hash: ReadonlyMap<string, string>): Map<string, number> =>
   new Map(
-    Object.entries(hash).flatMap(([field, value]) => {
+    [...hash].flatMap(([field, value]) => {
       const mark = markFromText(field, value);
       return mark === null ? [] : [[field, mark.mark.through]];
     }),
   );
 
 /** Names of the groups of a stream; none when there is no stream. */
-const groupsOf = async (client: RedisClient, key: string): Promise<string[]> => {
-  if ((await client.exists(key)) === 0) return [];
-  const rows: unknown = await client.call('XINFO', ['GROUPS', key]);
+const groupsOf = async (connection: FleetConnection, key: string): Promise<string[]> => {
+  if ((await connection.call('EXISTS', [key])) === 0) return [];
+  const rows: unknown = await connection.call('XINFO', ['GROUPS', key]);
   if (!Array.isArray(rows)) return [];
   const names = rows.flatMap((row: unknown) => (Array.isArray(row) ? [nameOf(row)] : []));
   return names.filter((name) => name !== '').sort();
 };
 
 const nameOf = (row: readonly unknown[]): string => {
-  const at = row.indexOf('name');
+  const at = row.findIndex((part) => String(part) === 'name');
   return at === -1 ? '' : String(row[at + 1]);
 };

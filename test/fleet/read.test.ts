@@ -131,11 +131,11 @@ describePart('redis-server', 'a reader of the fleet', () => {
 
   it('says why Redis can not be read', async () => {
     await rig.redis.client.set(recordsKey(FLEET, 1), 'something else');
-    await expect(rig.fleet().audit()).rejects.toMatchObject({ reason: 'FLEET_KEY_TAKEN' });
+    await expect(rig.fleet().audit()).rejects.toMatchObject({ reason: 'BUS_MISUSED' });
     await rig.redis.stop('SIGTERM');
     await expect(rig.fleet().hosts()).rejects.toMatchObject({
       code: 'UNAVAILABLE',
-      reason: 'FLEET_UNAVAILABLE',
+      reason: 'BUS_UNAVAILABLE',
     });
   });
 });
