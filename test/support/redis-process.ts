@@ -44,6 +44,8 @@ export const startRedisProcess = async (
   const run = async (): Promise<boolean> => {
     const listen = options.tls === undefined ? ['--port', `${port}`] : tlsArgs(port, options.tls);
     const base = ['--bind', '127.0.0.1', '--dir', dir, '--save', '', '--loglevel', 'warning'];
+    // A replica gets its copy at once.
+    base.push('--repl-diskless-sync-delay', '0');
     const started = spawn(partPath('redis-server'), [...base, ...listen, ...extra], {
       stdio: 'ignore',
     });

@@ -51,14 +51,18 @@ export interface Expectation {
   readonly journalId: string;
   /** What is in the journal: sequence to bytes. */
   readonly records: ReadonlyMap<number, Uint8Array>;
+  /** What a marker in the stream covers; null: the entry is none. */
+  readonly coveredBy?: (
+    data: Uint8Array,
+  ) => { readonly first: number; readonly last: number } | null;
 }
 
 /**
  * What is wrong with the entries of one host's journal, in sentences: a record that is missing, twice, out of order,
- * or other than in the journal. Entries that the journal has dropped by now are only to be in order.
+ * or other than in the journal, and records that no marker names. What the journal has dropped by now has only to be in order.
  */
 export const checkHost = (entries: readonly StreamEntry[], expected: Expectation): string[] => {
-  const { host, journalId, records } = expected;
+  const { host, journalId, records, coveredBy } = expected;
   const problems: string[] = [];
   const seen = new Set<number>();
   let before = 0;
@@ -69,6 +73,10 @@ export const checkHost = (entries: readonly StreamEntry[], expected: Expectation
     if (seen.has(sequence)) problems.push(`record ${sequence} is there twice`);
     else if (sequence < before) problems.push(`record ${sequence} comes behind ${before}`);
     if (bytes !== undefined && !data.equals(bytes)) problems.push(`record ${sequence} is another`);
+    const covered = coveredBy?.(data) ?? { first: sequence, last: sequence };
+    if (sequence > before && (covered.first > before + 1 || covered.last !== sequence)) {
+      problems.push(`nothing says what became of ${before + 1} to ${sequence - 1}`);
+    }
     seen.add(sequence);
     before = Math.max(before, sequence);
   }
