@@ -38,6 +38,7 @@ export class MemoryBus implements Bus {
   readonly #journalId: string;
   readonly #instance = Symbol('instance');
   #open = false;
+  #contested = false;
   #onLost: (fault: Error) => void = () => undefined;
 
   constructor(fleet: MemoryFleet, host: string, journalId: string) {
@@ -54,13 +55,15 @@ export class MemoryBus implements Bus {
 
   async open(): Promise<Published | null> {
     this.#open = true;
-    this.#hold();
+    this.#hold(this.#contested ? 'beat' : 'take');
+    this.#contested = false;
     return this.#published();
   }
 
   async publish({ from, records, replaces }: Batch): Promise<Sequence> {
     if (!this.#open) throw closed();
-    if (this.#fleet.holders.get(this.#host)?.instance !== this.#instance) throw gap();
+    const holder = this.#fleet.holders.get(this.#host);
+    if (holder?.instance !== this.#instance || holder.rival !== null) throw gap();
     const published = this.#published();
     const other =
       published !== null && published.journalId !== this.#journalId ? published.journalId : null;
@@ -86,7 +89,7 @@ export class MemoryBus implements Bus {
 
   async beat(): Promise<Beat> {
     if (!this.#open) throw closed();
-    this.#hold();
+    this.#hold('beat');
     return { published: this.#published(), warnings: [] };
   }
 
@@ -104,15 +107,17 @@ export class MemoryBus implements Bus {
     this.#open = false;
   }
 
-  #hold(): void {
+  #hold(verb: 'take' | 'beat'): void {
     const holder = this.#fleet.holders.get(this.#host);
-    if (holder === undefined) {
+    const takes = verb === 'take' && holder?.journalId === this.#journalId;
+    if (holder === undefined || (takes && holder.rival === null)) {
       const mine = { instance: this.#instance, journalId: this.#journalId, rival: null };
       this.#fleet.holders.set(this.#host, mine);
       return;
     }
     if (holder.instance !== this.#instance) holder.rival = this.#instance;
     if (holder.rival !== null) {
+      this.#contested = true;
       throw new Fault('FAILED_PRECONDITION', 'BUS_TWIN', `two hosts are called ${this.#host}`);
     }
   }

@@ -49,7 +49,8 @@ local function publish()
   local idStart = mine .. ':'
   local done, refused = ours, nil
   for index = 11, #ARGV do
-    local at = first + index - 11
+    -- In this order, since sums beyond 2^53 are not exact.
+    local at = first + (index - 11)
     if at > ours then
       local answer = redis.pcall('XADD', KEYS[1], '*', 'specversion', '1.0',
         'id', idStart .. string.format('%.0f', at), 'source', source,
@@ -72,7 +73,7 @@ local function publish()
     if oldest > 0 then try('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', oldest)) end
   end
   if refused then return {'error', refused} end
-  return {'ok', done}
+  return {'ok', string.format('%.0f', done)}
 end
 
 local fine, answer = pcall(publish)
