@@ -1,8 +1,13 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { partitionOf, publishedKey, recordsKey } from '../../src/bus/redis/keys.js';
+import { groupKeys } from '../../src/fleet/keys.js';
+import { openFleet } from '../../src/fleet/open-fleet.js';
 import { describePart } from '../support/parts.js';
 import { waitFor } from '../support/wait-for.js';
-import { FLEET, PARTITIONS } from './publisher.js';
+import { FLEET, JOURNAL, PARTITIONS } from './publisher.js';
 import { nextRecord, range, run, sequencesOf, useFleetRig } from './rig.js';
 
 describePart('redis-server', 'a consumer whose Redis fails', () => {
@@ -84,12 +89,14 @@ describePart('redis-server', 'a consumer whose Redis fails', () => {
     await rig.redis.stop('SIGTERM');
     await expect(delivery.ack()).rejects.toMatchObject({ reason: 'FLEET_ACK_UNSURE' });
     await rig.redis.start();
-    const second = await nextRecord(items);
-    await second.ack();
+    const partition = partitionOf('alpha', PARTITIONS);
+    const { marks } = groupKeys(FLEET, PARTITIONS, 'g').partition(partition);
+    await waitFor('it has been sent', async () => {
+      return (await rig.redis.client.hget(marks, `alpha/${JOURNAL}`)) === '1';
+    });
     await items.return?.();
-    await rig.publisher.publish('alpha', 3, 3);
     const rest = await nextRecord(rig.consume({ consumer: 'other' }));
-    expect(rest).toMatchObject({ host: 'alpha', sequence: 3 });
+    expect(rest).toMatchObject({ host: 'alpha', sequence: 2 });
   });
 
   it('waits with the ack for replicas, as many as it was told', async () => {
@@ -113,5 +120,30 @@ describePart('redis-server', 'a consumer whose Redis fails', () => {
       code: 'FAILED_PRECONDITION',
       reason: 'BUS_DENIED',
     });
+  });
+
+  it('throws at once what a wrong password is, and takes up a changed one', async () => {
+    const { client, socket } = rig.redis;
+    await rig.publisher.publish('alpha', 1, 1);
+    await client.config('SET', 'requirepass', 'first');
+    const file = join(mkdtempSync(join(tmpdir(), 'vmwarden-password-')), 'password');
+    try {
+      writeFileSync(file, 'wrong\n');
+      const fleet = openFleet({ url: socket, fleet: FLEET, passwordFile: file });
+      const wrong = fleet.consume({ group: 'g', consumer: 'c' });
+      await expect(wrong.next()).rejects.toMatchObject({ reason: 'BUS_DENIED' });
+      writeFileSync(file, 'first\n');
+      const items = fleet.consume({ group: 'g', consumer: 'c', takeoverAfterMs: 1000 });
+      await (await nextRecord(items)).ack();
+      await client.config('SET', 'requirepass', 'second');
+      const next = items.next();
+      await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      writeFileSync(file, 'second\n');
+      await rig.publisher.publish('alpha', 2, 2);
+      expect((await next).value).toMatchObject({ host: 'alpha', sequence: 2 });
+      await fleet.close();
+    } finally {
+      rmSync(dirname(file), { recursive: true });
+    }
   });
 });

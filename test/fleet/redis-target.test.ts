@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { openFleet } from '../../src/fleet/open-fleet.js';
 import { redisTarget } from '../../src/fleet/redis-target.js';
 
 describe('where the fleet is', () => {
@@ -35,5 +36,12 @@ describe('where the fleet is', () => {
 
   it('is said once', () => {
     expect(() => redisTarget({ url: '/run/redis.sock', cluster: [] })).toThrow(/expected one/);
+  });
+
+  it('is no Cluster for who waits for replicas', () => {
+    const fleet = openFleet({ cluster: [{ host: 'r', port: 1 }], fleet: 'f' });
+    expect(() => fleet.consume({ group: 'g', consumer: 'c', minReplicas: 1 })).toThrow(
+      expect.objectContaining({ reason: 'FLEET_BAD_INPUT' }),
+    );
   });
 });
