@@ -1,9 +1,8 @@
-import type { Sequence } from '../journal/journal.js';
+import type { Journal, Sequence } from '../journal/journal.js';
 import type { Bell } from '../lib/bell.js';
 import { Fault, isFault } from '../lib/fault.js';
 import type { Bus, BusRecord, Published } from './bus.js';
 import type { Pace } from './pace.js';
-import type { RelayJournal } from './relay.js';
 
 export interface SessionLimits {
   /** How often the host says that it is alive. Default 15 s. */
@@ -11,7 +10,7 @@ export interface SessionLimits {
 }
 
 export interface SessionOptions {
-  readonly journal: RelayJournal;
+  readonly journal: Pick<Journal, 'id' | 'read' | 'status'>;
   readonly bus: Bus;
   readonly lossMarker: (first: Sequence, last: Sequence) => Uint8Array;
   readonly limits: SessionLimits;
