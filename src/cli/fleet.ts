@@ -1,18 +1,17 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { SETTINGS } from '../config/settings.js';
+import { createFleet } from '../fleet/create-fleet.js';
 import type { Fleet } from '../fleet/fleet.js';
-import { openFleet } from '../fleet/open-fleet.js';
-import { isFault } from '../lib/fault.js';
-import { describeFault } from './describe-fault.js';
+import { addConfigOptions, type ConfigFlags, configOrExit } from './config-options.js';
 import { fleetGaps } from './fleet-gaps.js';
 import { fleetHosts } from './fleet-hosts.js';
-import { addFleetOptions, type FleetFlags, fleetOptions } from './fleet-options.js';
 import { type FleetTailOptions, fleetTail } from './fleet-tail.js';
-import { type Io, WRONG_USE } from './io.js';
+import { type Io, printLine, WRONG_USE } from './io.js';
 
 /** Adds `vmwarden fleet`. */
 export const addFleetCommand = (program: Command): void => {
   const fleet = program.command('fleet').description('read the records of all hosts');
-  addFleetOptions(
+  withBusOptions(
     fleet
       .command('tail')
       .description('follow the records of all hosts')
@@ -22,42 +21,55 @@ export const addFleetCommand = (program: Command): void => {
       .option('--from <WHERE>', 'beginning or now', from, 'now')
       .option('--until-newest', 'end at what is the newest now')
       .option('--json', 'one JSON object a line'),
-  ).action((flags: FleetFlags & FleetTailOptions) =>
+  ).action((flags: ConfigFlags & FleetTailOptions) =>
     withFleet(flags, process, (opened) => fleetTail(process, opened, flags)),
   );
-  addFleetOptions(
+  withBusOptions(
     fleet
       .command('hosts')
       .description('list the hosts, what they published last, and who is behind')
       .option('--json', 'one JSON object a line'),
-  ).action((flags: FleetFlags & { readonly json?: boolean }) =>
+  ).action((flags: ConfigFlags & { readonly json?: boolean }) =>
     withFleet(flags, process, (opened) => fleetHosts(process, opened, flags)),
   );
-  addFleetOptions(
+  withBusOptions(
     fleet
       .command('gaps')
       .description("check that every host's records are all there")
       .option('--json', 'one JSON object a line'),
-  ).action((flags: FleetFlags & { readonly json?: boolean }) =>
+  ).action((flags: ConfigFlags & { readonly json?: boolean }) =>
     withFleet(flags, process, (opened) => fleetGaps(process, opened, flags)),
   );
 };
 
+/** The bus of the configuration: file, environment and flags as `serve` takes them. */
+const withBusOptions = (command: Command): Command =>
+  addConfigOptions(
+    command,
+    SETTINGS.filter(({ path }) => path[0] === 'bus').map(({ flag }) => flag),
+  );
+
 const withFleet = async (
-  flags: FleetFlags,
+  flags: ConfigFlags,
   io: Io,
   command: (fleet: Fleet) => Promise<number>,
 ): Promise<void> => {
-  let fleet: Fleet | null = null;
-  try {
-    fleet = openFleet(fleetOptions(flags, io));
-    process.exitCode = await command(fleet);
-  } catch (error) {
-    if (!isFault(error) || error.code !== 'INVALID_ARGUMENT') throw error;
-    io.stderr.write(`vmwarden: ${describeFault(error)}\n`);
+  const loaded = await configOrExit(flags, io);
+  if (typeof loaded === 'number') {
+    process.exitCode = loaded;
+    return;
+  }
+  const { bus } = loaded.config;
+  if (bus.kind === 'local') {
+    await printLine(io.stderr, 'vmwarden: no fleet bus is named: set bus.url, or say --bus-url');
     process.exitCode = WRONG_USE;
+    return;
+  }
+  const fleet = createFleet(bus.fleet, { ...bus, password: null });
+  try {
+    process.exitCode = await command(fleet);
   } finally {
-    await fleet?.close();
+    await fleet.close();
   }
 };
 

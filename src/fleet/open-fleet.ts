@@ -1,105 +1,19 @@
 import { EventType } from '../gen/vmwarden/v1/system_event.js';
 import { recordJson } from '../record/json.js';
-import { auditHosts } from './audit-hosts.js';
-import { badInput } from './bad-input.js';
-import { connect, type FleetConnection } from './connection.js';
-import { GroupConsumer } from './consume.js';
-import { consumeSettings } from './consume-settings.js';
-import type { ConsumeOptions, Fleet, FleetItem } from './fleet.js';
-import { follow } from './follow.js';
+import { createFleet } from './create-fleet.js';
+import type { Fleet } from './fleet.js';
 import { type RedisOptions, redisTarget } from './redis-target.js';
-import { surveyHosts } from './survey-hosts.js';
+
+/** The package's export `vmwarden/fleet`. */
 
 export type FleetOptions = RedisOptions & {
-  /** The fleet's name, as the hosts' configuration says it. */
-  readonly fleet: string;
+  /** The fleet's name, as the hosts' configuration says it. Default `default`. */
+  readonly fleet?: string;
 };
 
 /** Connects when something is asked for, not before. Throws FLEET_BAD_INPUT. */
-export const openFleet = ({ fleet, ...options }: FleetOptions): Fleet => {
-  const target = redisTarget(options);
-  const consumers = new Map<GroupConsumer, Promise<void>>();
-  const closing = new AbortController();
-
-  const consume = (options: ConsumeOptions): AsyncIterableIterator<FleetItem> => {
-    const settings = consumeSettings(options);
-    if (settings.minReplicas > 0 && target.at.kind === 'cluster') {
-      throw badInput([
-        {
-          field: 'minReplicas',
-          value: String(settings.minReplicas),
-          expected: '0 with a Cluster, whose nodes have no common order of writes to wait for',
-        },
-      ]);
-    }
-    const consumer = new GroupConsumer(target, fleet, settings);
-    const { signal } = options;
-    const stop = () => consumer.stop();
-    let running: Promise<void> | null = null;
-    const start = () => {
-      if (running !== null) return;
-      if (closing.signal.aborted || signal?.aborted) consumer.stop();
-      signal?.addEventListener('abort', stop, { once: true });
-      running = consumer.run().finally(() => {
-        signal?.removeEventListener('abort', stop);
-        consumers.delete(consumer);
-      });
-      consumers.set(consumer, running);
-    };
-    const ended = async (): Promise<IteratorReturnResult<undefined>> => {
-      consumer.stop();
-      await running;
-      return { done: true, value: undefined };
-    };
-    // One after the other, however many are asked for at once.
-    let last: Promise<unknown> = Promise.resolve();
-    const next = async (): Promise<IteratorResult<FleetItem, undefined>> => {
-      start();
-      try {
-        const value = await consumer.next();
-        return value === null ? await ended() : { done: false, value };
-      } catch (error) {
-        await ended();
-        throw error;
-      }
-    };
-    const iterator: AsyncIterableIterator<FleetItem> = {
-      next: () => {
-        const result = last.then(next, next);
-        last = result;
-        return result;
-      },
-      return: ended,
-      [Symbol.asyncIterator]: () => iterator,
-    };
-    return iterator;
-  };
-
-  const once = async <T>(ask: (connection: FleetConnection) => Promise<T>): Promise<T> => {
-    let connection: FleetConnection | null = null;
-    try {
-      connection = await connect(target);
-      return await ask(connection);
-    } finally {
-      connection?.close();
-    }
-  };
-
-  return {
-    consume,
-    follow: (options = {}) => {
-      const signals = [closing.signal, ...(options.signal === undefined ? [] : [options.signal])];
-      return follow(target, fleet, options, AbortSignal.any(signals));
-    },
-    hosts: () => once((connection) => surveyHosts(connection, fleet)),
-    audit: ({ signal } = {}) => once((connection) => auditHosts(connection, fleet, signal)),
-    close: async () => {
-      closing.abort();
-      for (const consumer of consumers.keys()) consumer.stop();
-      await Promise.all(consumers.values());
-    },
-  };
-};
+export const openFleet = ({ fleet = 'default', ...options }: FleetOptions): Fleet =>
+  createFleet(fleet, redisTarget(options));
 
 export type { Record } from '../gen/vmwarden/v1/record.js';
 export type {

@@ -1,10 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
 import { fleetGaps } from '../../src/cli/fleet-gaps.js';
 import { fleetHosts } from '../../src/cli/fleet-hosts.js';
-import { fleetOptions } from '../../src/cli/fleet-options.js';
 import { fleetTail } from '../../src/cli/fleet-tail.js';
 import { FAILED, GOOD } from '../../src/cli/io.js';
-import { JOURNAL } from '../fleet/publisher.js';
+import { FLEET, JOURNAL } from '../fleet/publisher.js';
 import { useFleetRig } from '../fleet/rig.js';
 import { fakeIo } from '../support/fake-io.js';
 import { describePart } from '../support/parts.js';
@@ -70,45 +71,52 @@ describePart('redis-server', 'vmwarden fleet', () => {
   });
 });
 
-describe('the connection of vmwarden fleet', () => {
-  it('is on this machine unless told otherwise', () => {
-    expect(fleetOptions({}, { env: {} })).toEqual({ fleet: 'default' });
-  });
+describePart('redis-server', 'vmwarden fleet as a program', () => {
+  const rig = useFleetRig();
+  const program = fileURLToPath(new URL('../../bin/vmwarden.js', import.meta.url));
 
-  it('is read from flags, and from the environment where there is no flag', () => {
-    const env = {
-      VMWARDEN_BUS_FLEET: 'other',
-      VMWARDEN_BUS_USERNAME: 'reader',
-      VMWARDEN_BUS_TLS_CA: '/etc/ca.pem',
-      VMWARDEN_BUS_SENTINELS: '10.0.0.1:26379, [::1]:26380',
-    };
-    const flags = { fleet: 'prod', redisPasswordFile: '/etc/password', redisMaster: 'm' };
-    expect(fleetOptions(flags, { env })).toEqual({
-      fleet: 'prod',
-      username: 'reader',
-      passwordFile: '/etc/password',
-      tls: { ca: '/etc/ca.pem' },
-      sentinel: {
-        name: 'm',
-        addresses: [
-          { host: '10.0.0.1', port: 26379 },
-          { host: '::1', port: 26380 },
-        ],
-      },
+  const vmwarden = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+    new Promise<{ code: number | null; out: string; err: string }>((resolve) => {
+      const child = spawn(process.execPath, [program, 'fleet', ...args], {
+        env: { PATH: process.env['PATH'], ...env },
+        timeout: 20_000,
+      });
+      let [out, err] = ['', ''];
+      child.stdout.on('data', (chunk) => {
+        out += chunk;
+      });
+      child.stderr.on('data', (chunk) => {
+        err += chunk;
+      });
+      child.once('close', (code) => resolve({ code, out, err }));
     });
+
+  it('finds the bus as serve does, by flags or environment', async () => {
+    await rig.publisher.publish('alpha', 1, 1);
+    const flags = ['--bus-url', rig.redis.socket, '--bus-fleet', FLEET];
+    const tail = ['tail', '--from', 'beginning', '--until-newest', '--json', '--host', 'alpha'];
+    const { code, out } = await vmwarden([...tail, ...flags]);
+    expect(JSON.parse(out)).toMatchObject({ host: 'alpha', sequence: 1 });
+    expect(code).toBe(0);
+    const env = { VMWARDEN_BUS_URL: rig.redis.socket, VMWARDEN_BUS_FLEET: FLEET };
+    expect(await vmwarden(['gaps'], env)).toMatchObject({ code: 0, err: '' });
+    expect((await vmwarden(['hosts'], env)).out).toContain('alpha');
   });
 
-  it('names every flag that is wrong', () => {
-    expect(() => fleetOptions({ fleet: 'a b', redisCluster: 'x,y:1' }, { env: {} })).toThrow(
-      expect.objectContaining({
-        reason: 'FLEET_BAD_INPUT',
-        detail: {
-          violations: [
-            { field: '--fleet', value: 'a b', expected: expect.any(String) },
-            { field: '--redis-cluster', value: 'x', expected: 'HOST:PORT' },
-          ],
-        },
-      }),
-    );
+  it('says what it lacks, and what is wrong', async () => {
+    expect(await vmwarden(['hosts'])).toMatchObject({
+      code: 2,
+      err: 'vmwarden: no fleet bus is named: set bus.url, or say --bus-url\n',
+    });
+    const url = ['--bus-url', 'http://x'];
+    expect(await vmwarden(['hosts', ...url])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('--bus-url'),
+    });
+    const gone = await vmwarden(['hosts', '--bus-url', '/nowhere/redis.sock']);
+    expect(gone.code).toBe(1);
+    expect(gone.err).toMatch(/^vmwarden: Redis at \/nowhere\/redis.sock: .*\(BUS_UNAVAILABLE\)\n$/);
+    const kind = await vmwarden(['tail', '--kind', 'nonsense']);
+    expect(kind).toMatchObject({ code: 2, err: expect.stringContaining('Expected one of event') });
   });
 });
