@@ -15,6 +15,8 @@ export interface RedisProcess {
   readonly client: Redis;
   /** With other arguments from here on; absent: with those before. */
   start(args?: readonly string[]): Promise<void>;
+  /** Makes `client` anew: who promotes a replica cuts all connections to it. */
+  reconnect(): Promise<void>;
   /** Resolves when it is gone. */
   stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   /** Stops it from running, and lets it run again. */
@@ -41,16 +43,8 @@ export const startRedisProcess = async (
   let child: ChildProcess | null = null;
   let client: Redis | null = null;
 
-  const run = async (): Promise<boolean> => {
-    const listen = options.tls === undefined ? ['--port', `${port}`] : tlsArgs(port, options.tls);
-    const base = ['--bind', '127.0.0.1', '--dir', dir, '--save', '', '--loglevel', 'warning'];
-    // A replica gets its copy at once.
-    base.push('--repl-diskless-sync-delay', '0');
-    const started = spawn(partPath('redis-server'), [...base, ...listen, ...extra], {
-      stdio: 'ignore',
-    });
-    child = started;
-    client = new Redis({
+  const connection = (): Redis => {
+    const made = new Redis({
       port,
       host: '127.0.0.1',
       lazyConnect: true,
@@ -61,8 +55,20 @@ export const startRedisProcess = async (
       }),
       ...(options.password !== undefined && { password: options.password }),
     });
-    client.on('error', () => undefined);
-    const asking = client;
+    made.on('error', () => undefined);
+    return made;
+  };
+  const run = async (): Promise<boolean> => {
+    const listen = options.tls === undefined ? ['--port', `${port}`] : tlsArgs(port, options.tls);
+    const base = ['--bind', '127.0.0.1', '--dir', dir, '--save', '', '--loglevel', 'warning'];
+    // A replica gets its copy at once.
+    base.push('--repl-diskless-sync-delay', '0');
+    const started = spawn(partPath('redis-server'), [...base, ...listen, ...extra], {
+      stdio: 'ignore',
+    });
+    child = started;
+    const asking = connection();
+    client = asking;
     await waitFor('redis-server answers', async () => {
       if (started.exitCode !== null) return true;
       return await asking.connect().then(
@@ -100,6 +106,11 @@ export const startRedisProcess = async (
     start: async (args) => {
       extra = args ?? extra;
       if (!(await run())) throw new Error('redis-server does not start again');
+    },
+    reconnect: async () => {
+      client?.disconnect();
+      client = connection();
+      await client.connect();
     },
     stop,
     freeze: () => child?.kill('SIGSTOP'),
