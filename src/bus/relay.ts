@@ -38,6 +38,9 @@ export interface RelayLimits extends SessionLimits, PaceLimits {
 /**
  * The journal's cursor that feeds the fleet bus, from the start of the program to its end. It never slows ingest: a
  * bus that is gone makes it lag, and retention keeps what it has not published.
+ *
+ * Faults in `status`: those of the bus, and BUS_AHEAD (FAILED_PRECONDITION: the bus has more of this journal than the
+ * journal itself; it was restored from a copy).
  */
 export interface Relay {
   status(): RelayStatus;
@@ -166,11 +169,15 @@ export const startRelay = (options: RelayOptions): Relay => {
     await withDeadline(drainMs, running);
     ask = 'end';
     bell.ring();
-    // What is still under way ends with the bus, at the latest.
-    await withDeadline(LEAVE_MS, running);
+    const ended = await withDeadline(
+      LEAVE_MS,
+      running.then(() => true),
+    );
+    // Not by itself: what is under way is rejected.
+    if (ended !== true) bus.close();
+    await running;
     await withDeadline(LEAVE_MS, bus.leave()).catch(() => undefined);
     bus.close();
-    await running;
     unlisten();
     const { lag } = status();
     if (lag > 0)

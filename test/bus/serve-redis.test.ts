@@ -96,6 +96,16 @@ describePart('redis-server', 'vmwarden with bus.kind redis', () => {
     await waitFor('it has come back', () => app.health.current().serving, 20_000);
   });
 
+  test('a Redis that hangs does not hold up a stop', async () => {
+    const app = await serve('data');
+    await waitFor('it is up', () => told(app) === '');
+    redis.freeze();
+    const before = performance.now();
+    await app.stop();
+    expect(performance.now() - before).toBeLessThan(4_000);
+    redis.thaw();
+  });
+
   test('a second host of the same name says so, and publishes nothing', async () => {
     const one = await serve('one');
     await waitFor('the first is up', () => told(one) === '');

@@ -29,13 +29,15 @@ export interface ConnectOptions {
   /** Connecting, and each command. */
   readonly timeoutMs: number;
   readonly onLost: (fault: Fault) => void;
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal;
 }
 
 type ConnectionOptions = Omit<RedisOptions, 'replyMapping'>;
 
 /** Faults: those of `toFault`. */
 export const connect = async (options: ConnectOptions): Promise<Connection> => {
-  const { config, timeoutMs, onLost } = options;
+  const { config, timeoutMs, onLost, signal } = options;
   const where = placeText(config.at);
   const client = await makeClient(options);
   let lastError: Error | null = null;
@@ -58,6 +60,12 @@ export const connect = async (options: ConnectOptions): Promise<Connection> => {
     state = 'closed';
     client.disconnect();
   };
+  const aborted = new Promise<never>((_, reject) => {
+    const give = (): void => reject(unavailable(`${where}: connecting was given up`));
+    if (signal?.aborted === true) give();
+    signal?.addEventListener('abort', give, { once: true });
+  });
+  aborted.catch(() => undefined);
   try {
     const connecting = client.connect().then(
       () => true,
@@ -65,7 +73,7 @@ export const connect = async (options: ConnectOptions): Promise<Connection> => {
         throw why(error);
       },
     );
-    const done = await withDeadline(timeoutMs, Promise.race([connecting, ended]));
+    const done = await withDeadline(timeoutMs, Promise.race([connecting, ended, aborted]));
     if (done !== true) throw why(new Error(`no connection within ${timeoutMs} ms`));
     // A refused login is told beside the connection.
     if (lastError !== null) throw why(lastError);

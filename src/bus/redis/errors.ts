@@ -23,13 +23,15 @@ const passes = (text: string): Meaning => ({
   text,
 });
 
+const LACKS_RIGHT = denied("the bus's user lacks a permission in Redis");
+
 /** By the first word of what Redis says. */
 const MEANINGS: Readonly<Record<string, Meaning>> = {
   NOAUTH: denied('Redis wants a password: set bus.passwordFile'),
   WRONGPASS: denied(
     'Redis refuses the user or its password: see bus.username and bus.passwordFile',
   ),
-  NOPERM: denied("the bus's user lacks a permission in Redis"),
+  NOPERM: LACKS_RIGHT,
   OOM: {
     code: 'RESOURCE_EXHAUSTED',
     reason: 'BUS_FULL',
@@ -70,6 +72,8 @@ const meaningOf = (said: string, systemCode: string | undefined): Meaning => {
   if (/cluster support disabled/i.test(said)) {
     return misused('this Redis is no cluster: set bus.url in place of bus.cluster');
   }
+  // Redis 7.0 says so inside a script.
+  if (/^ERR The user executing the script can't/.test(said)) return LACKS_RIGHT;
   if (/\bAUTH\b/.test(said)) return denied('Redis refuses the login');
   return passes("Redis can't be used");
 };

@@ -52,6 +52,8 @@ export class RedisBus implements Bus {
   readonly #source: string;
   #connection: Connection | null = null;
   #credentials: Credentials | null = null;
+  /** Of what connects at the moment. */
+  #ending = new AbortController();
   #onLost: (fault: Error) => void = () => undefined;
   /** Another process had our name: from then on it is not taken from one that lives, whatever its journal. */
   #contested = false;
@@ -76,8 +78,9 @@ export class RedisBus implements Bus {
 
   async open(): Promise<Published | null> {
     this.close();
+    const { signal } = this.#ending;
     const credentials = await readCredentials(this.#config);
-    const connection = await this.#connect(credentials);
+    const connection = await this.#connect(credentials, signal);
     this.#connection = connection;
     this.#credentials = credentials;
     return await this.#guard(connection, async () => {
@@ -149,9 +152,9 @@ export class RedisBus implements Bus {
 
   async leave(): Promise<void> {
     // A rival has no connection, but leaves too: that sets the other one free.
+    const { signal } = this.#ending;
     const connection =
-      this.#connection ??
-      (await this.#connect(await readCredentials(this.#config), () => undefined));
+      this.#connection ?? (await this.#connect(await readCredentials(this.#config), signal));
     this.#connection = connection;
     await this.#guard(connection, () => this.#say(connection, 'leave'));
   }
@@ -161,13 +164,19 @@ export class RedisBus implements Bus {
   }
 
   close(): void {
+    this.#ending.abort();
+    this.#ending = new AbortController();
     this.#connection?.close();
     this.#connection = null;
   }
 
-  #connect(credentials: Credentials, onLost = this.#lost): Promise<Connection> {
+  #connect(
+    credentials: Credentials,
+    signal: AbortSignal,
+    onLost = this.#lost,
+  ): Promise<Connection> {
     const { config } = this.#options;
-    return connect({ config, credentials, timeoutMs: this.#timeoutMs, onLost });
+    return connect({ config, credentials, timeoutMs: this.#timeoutMs, onLost, signal });
   }
 
   readonly #lost = (fault: Error): void => {
@@ -252,7 +261,7 @@ export class RedisBus implements Bus {
     try {
       const credentials = await readCredentials(this.#config);
       if (credentials.digest === this.#credentials?.digest) return [];
-      (await this.#connect(credentials, () => undefined)).close();
+      (await this.#connect(credentials, this.#ending.signal, () => undefined)).close();
     } catch (error) {
       const { message } = toFault(error, 'Redis');
       return [
