@@ -5,7 +5,7 @@ import { Fault, isFault } from '../lib/fault.js';
 import { connect, type FleetConnection } from './connection.js';
 import { markerOf, parseEntry } from './entry.js';
 import type { ConsumeOptions, Delivery, FleetItem } from './fleet.js';
-import { type DecodedEntry, GroupSession } from './group-session.js';
+import { GroupSession } from './group-session.js';
 import { GroupState } from './group-state.js';
 import type { HeldPartition, Payload } from './held-partition.js';
 import { groupKeys } from './keys.js';
@@ -14,6 +14,7 @@ import { type Matches, matches } from './matches.js';
 import type { Handing, Slot } from './partition-order.js';
 import type { Member, RawEntry } from './partition-store.js';
 import { readPartitions } from './partitions.js';
+import type { DecodedEntry } from './read-partition.js';
 import type { RedisTarget } from './redis-target.js';
 
 /** `consume` of Fleet, with every option said. */

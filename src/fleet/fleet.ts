@@ -73,7 +73,7 @@ export interface ConsumeOptions {
   readonly readAhead?: number;
   /** A consumer that is silent for so long has lost its hosts; 1 s to 10 min. Default 15 s. */
   readonly takeoverAfterMs?: number;
-  /** A record that failed so often is parked; 1 to 100. Default 5. */
+  /** A record that failed so often is parked; 1 to 100, of consumers' deaths at least 3. Default 5. */
   readonly maxAttempts?: number;
   /** Wait before a record is handed out again, doubled each time. Default 1 s, at most 1 min. */
   readonly retryDelayMs?: number;
@@ -93,7 +93,7 @@ export interface Delivery extends RecordIdentity {
   readonly record: Record;
   /** Where it stands in the stream; not its identity. */
   readonly entryId: string;
-  /** 1, unless it was handed out before. */
+  /** 1, unless it was handed out before, or a consumer that went away may have handed it out. */
   readonly attempt: number;
   /** Handled. Resolves when that is durable in Redis; calling it again gives the same promise. */
   ack(): Promise<void>;

@@ -3,24 +3,16 @@ import { type FleetConnection, MAX_BLOCK_MS } from './connection.js';
 import { fairShare } from './fair-share.js';
 import { JOIN } from './group-scripts.js';
 import type { GroupState } from './group-state.js';
-import type { HeldPartition, Parking, Payload } from './held-partition.js';
+import type { HeldPartition, Parking } from './held-partition.js';
 import { type GroupKeys, partitionOf } from './keys.js';
-import type { Arrival } from './partition-order.js';
-import { type Member, PartitionStore, type RawEntry } from './partition-store.js';
+import { type Member, PartitionStore } from './partition-store.js';
+import { type ReadSettings, readPartition } from './read-partition.js';
 
-export interface SessionSettings {
+export interface SessionSettings extends ReadSettings {
   readonly member: Member;
   readonly readAhead: number;
-  readonly maxAttempts: number;
   /** `ack()` waits for so many replicas. */
   readonly minReplicas: number;
-  readonly decode: (entry: RawEntry) => DecodedEntry;
-}
-
-/** What an entry says, and what is wrong with it; both, when it is known whose record can't be read. */
-export interface DecodedEntry {
-  readonly arrival: Omit<Arrival<Payload>, 'attempt' | 'careful'> | null;
-  readonly problem: string | null;
 }
 
 /**
@@ -207,82 +199,21 @@ export class GroupSession {
       }
     }
     if (due.length === 0) return this.#news();
-    await each(due, (partition) =>
-      partition.drainAfter === null
-        ? this.#read(partition)
-        : this.#drain(partition, partition.drainAfter),
-    );
+    await each(due, async (partition) => {
+      const read = await readPartition(
+        this.#store(partition.index),
+        partition,
+        this.#roomOf(partition),
+        this.#settings,
+      );
+      if (read === 'lost') await this.#takeUpAgain(partition);
+    });
     this.#state.handBell.ring();
     this.#state.flushBell.ring();
   }
 
   #roomOf(partition: HeldPartition): number {
     return this.#settings.readAhead - partition.held;
-  }
-
-  /** Entries that the group was handed before and did not ack, whoever of it that was. */
-  async #drain(partition: HeldPartition, after: string): Promise<void> {
-    const store = this.#store(partition.index);
-    const room = this.#roomOf(partition);
-    const page = await store.pending(after, room);
-    const fresh = page.filter(({ id }) => !partition.holdsEntry(id));
-    const { maxAttempts } = this.#settings;
-    // The first take-over is of many at once; from the second on each is counted when it is handed out.
-    const counted = fresh.map(({ id, deliveries }) => ({
-      id,
-      deliveries: deliveries === 1 ? 2 : deliveries,
-      spent: deliveries >= maxAttempts,
-      careful: deliveries > 1,
-    }));
-    const entries = counted.length === 0 ? [] : await store.claim(counted);
-    if (entries === 'lost') return this.#takeUpAgain(partition);
-    for (const entry of entries) {
-      const { deliveries, spent, careful } = counted.find(({ id }) => id === entry.id) ?? FIRST;
-      const attempt = careful ? deliveries + 1 : deliveries;
-      const reason = spent ? `handed out ${deliveries} times and never acked` : null;
-      this.#admit(partition, entry, attempt, careful, reason);
-    }
-    partition.drainAfter = page.length < room ? null : (page.at(-1)?.id ?? null);
-  }
-
-  async #read(partition: HeldPartition): Promise<void> {
-    const room = this.#roomOf(partition);
-    const answer = await this.#store(partition.index).read(room);
-    if (answer === 'lost') return this.#takeUpAgain(partition);
-    for (const entry of answer.entries) this.#admit(partition, entry, 1, false, null);
-    partition.more = answer.entries.length === room;
-    partition.newest = answer.newest ?? answer.entries.at(-1)?.id ?? partition.newest;
-  }
-
-  #admit(
-    partition: HeldPartition,
-    entry: RawEntry,
-    attempt: number,
-    careful: boolean,
-    spent: string | null,
-  ): void {
-    const decoded = this.#settings.decode(entry);
-    const arrival = decoded.arrival;
-    const poison = decoded.problem ?? spent;
-    if (arrival === null) {
-      partition.park({
-        entryId: entry.id,
-        identity: null,
-        reason: poison ?? 'unreadable',
-        fields: entry.fields,
-      });
-      return;
-    }
-    const wanted = arrival.wanted && poison === null;
-    const admitted = partition.order.admit({ ...arrival, attempt, careful, wanted });
-    if (admitted !== 'next' || poison === null || !arrival.wanted) return;
-    const { host, journalId, sequence } = arrival;
-    partition.park({
-      entryId: entry.id,
-      identity: { host, journalId, sequence },
-      reason: poison,
-      fields: entry.fields,
-    });
   }
 
   /** Waits until there may be something to read. */
@@ -341,8 +272,6 @@ const SHORT_WATCH_MS = 100;
 /** What could not be confirmed is tried again after this. */
 const FLUSH_AGAIN_MS = 1000;
 const REPLICA_WAIT_MS = 500;
-
-const FIRST = { deliveries: 1, spent: false, careful: false };
 
 const each = async <T>(items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> => {
   await Promise.all([...items].map(work));
