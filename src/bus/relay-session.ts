@@ -18,6 +18,8 @@ export interface SessionOptions {
   readonly pace: Pace;
   /** Rings when records became durable, and when `ask` changed. */
   readonly bell: Bell;
+  /** The newest durable record, without asking the journal. */
+  readonly newest: () => Sequence;
   readonly ask: () => 'run' | 'drain' | 'end';
   readonly onPublished: (sequence: Sequence) => void;
   /** The bus took something, or had nothing to take and is well. */
@@ -81,22 +83,20 @@ export class RelaySession {
 
   /** False: there is nothing to publish. */
   async #publishNext(): Promise<boolean> {
-    const { journal, pace, lossMarker } = this.#options;
-    const { oldest, newest } = journal.status();
-    if (this.#handed >= newest) return false;
+    const { journal, pace, newest, lossMarker } = this.#options;
+    if (this.#handed >= newest()) return false;
     const from = this.#handed + 1;
-    if (from < oldest) {
-      // A marker in the place of the last record that is gone; what is left follows it.
-      const last = oldest - 1;
-      this.#publish(from, [{ sequence: last, bytes: lossMarker(from, last) }]);
-      return true;
-    }
     const { batchRecords, batchBytes } = pace.now;
-    const { records } = await journal.read({
-      after: this.#handed,
-      limit: batchRecords,
-      maxBytes: batchBytes,
-    });
+    let records: readonly BusRecord[];
+    try {
+      const query = { after: this.#handed, limit: batchRecords, maxBytes: batchBytes };
+      ({ records } = await journal.read(query));
+    } catch (error) {
+      if (!(isFault(error) && error.reason === 'JOURNAL_TRIMMED')) throw error;
+      // A marker in the place of the last record that is gone; what is left follows it.
+      const last = journal.status().oldest - 1;
+      records = [{ sequence: last, bytes: lossMarker(from, last) }];
+    }
     if (records.length === 0) return false;
     // What failed meanwhile is seen at the next turn; nothing is sent behind it.
     if (this.#failure === null) this.#publish(from, records);

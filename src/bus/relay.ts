@@ -85,6 +85,7 @@ export const startRelay = (options: RelayOptions): Relay => {
   let fault: Fault | null = null;
   let warnings: readonly string[] = [];
   let published: Sequence | null = null;
+  let { newest } = journal.status();
   /** `drain`: go on until all is published; `end`: not a step further. */
   let ask: 'run' | 'drain' | 'end' = 'run';
   let stopping: Promise<void> | null = null;
@@ -94,7 +95,7 @@ export const startRelay = (options: RelayOptions): Relay => {
     fault,
     warnings,
     published,
-    lag: Math.max(0, journal.status().newest - (published ?? 0)),
+    lag: Math.max(0, newest - (published ?? 0)),
   });
   const become = (next: RelayStatus['state'], why: Fault | null): void => {
     const same = state === next && fault?.message === why?.message;
@@ -110,6 +111,7 @@ export const startRelay = (options: RelayOptions): Relay => {
       limits,
       pace,
       bell,
+      newest: () => newest,
       ask: () => ask,
       onPublished: (sequence) => {
         published = sequence;
@@ -160,7 +162,10 @@ export const startRelay = (options: RelayOptions): Relay => {
     }
   };
 
-  const unlisten = journal.onDurable(() => bell.ring());
+  const unlisten = journal.onDurable((sequence) => {
+    newest = sequence;
+    bell.ring();
+  });
   const running = run();
 
   const stop = async (drainMs: number): Promise<void> => {
