@@ -118,8 +118,19 @@ module.exports = {
       name: 'only-the-root-names-implementations',
       comment: 'src/app.ts composes; the demo in src/cli brings its own guests.',
       severity: 'error',
-      from: { path: '^src/', pathNot: ['^src/(app[.]ts$|cli/)', implementations] },
+      from: { path: '^src/', pathNot: ['^src/(app[.]ts$|cli/|fleet/)', implementations] },
       to: { path: implementations },
+    },
+    {
+      name: 'fleet-reads-redis',
+      comment:
+        'Consumers share how Redis is reached, what its errors mean and what keys are called; no more.',
+      severity: 'error',
+      from: { path: '^src/fleet/' },
+      to: {
+        path: implementations,
+        pathNot: '^src/bus/redis/(connection|credentials|errors|keys|script)[.]ts$',
+      },
     },
     {
       name: 'implementations-stand-alone',

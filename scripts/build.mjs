@@ -1,4 +1,4 @@
-// Bundles what runs into dist/: the program, the journal's worker thread and the stand-in guest.
+// Bundles what runs into dist/: the program, the fleet library, the journal's worker thread and the stand-in guest.
 // lmdb stays outside (native code); commands that main imports lazily become chunks of their own.
 import {
   mkdirSync,
@@ -20,6 +20,7 @@ const stamp = join(dist, '.built');
 /** Name in dist/ (all side by side, so that `new URL('./x.js', import.meta.url)` works in any chunk) → source. */
 const entries = {
   main: 'src/main.ts',
+  fleet: 'src/fleet/open-fleet.ts',
   'journal-worker': 'src/journal/lmdb/worker.ts',
   'stand-in': 'src/guest/stand-in.ts',
 };

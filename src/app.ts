@@ -1,5 +1,7 @@
 import { join } from 'node:path';
-import type { Config } from './config/config.js';
+import { RedisBus } from './bus/redis/redis-bus.js';
+import { type Relay, type RelayStatus, startRelay } from './bus/relay.js';
+import type { Config, RedisBusConfig } from './config/config.js';
 import { openPolicySource, type PolicySource } from './config/policy-source.js';
 import { dumpFloorBytes, makeDumpTarget } from './dumps/dump-target.js';
 import { type RunningEngine, startEngine } from './engine/create-engine.js';
@@ -46,6 +48,10 @@ export interface App {
 
 /** How often a disk that fills up is noticed, that it is free again, and that the journal is broken. */
 const JOURNAL_LOOK_MS = 1_000;
+/** How often it is noticed how the fleet bus does. */
+const BUS_LOOK_MS = 1_000;
+/** Records behind that are no more the usual few. */
+const LAG_TO_TELL = 10_000;
 
 /**
  * The composition root: the only place that knows which implementation stands behind each contract. Rejects with
@@ -54,7 +60,8 @@ const JOURNAL_LOOK_MS = 1_000;
 export const startApp = async (config: Config, parts: AppParts): Promise<App> => {
   const { log } = parts;
   const clock = parts.clock ?? systemClock();
-  const health = createHealthBoard(['journal', 'engine']);
+  const { bus } = config;
+  const health = createHealthBoard(['journal', 'engine', ...(bus.kind === 'redis' ? ['bus'] : [])]);
   const ends: (() => Promise<void>)[] = [];
   let stopping: Promise<void> | null = null;
   const stop = (): Promise<void> => {
@@ -79,6 +86,12 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
     const followed = await followPolicy(config, log, health);
     if (followed !== null) ends.push(() => followed.source.close());
     const policy = followed?.source.current ?? observePolicy();
+
+    const relay = bus.kind === 'redis' ? relayInto(bus, config.host, journal, clock, log) : null;
+    if (relay !== null) {
+      ends.push(watchRelay(relay, health));
+      ends.push(() => relay.stop(config.stopTimeoutMs / 4));
+    }
 
     const registry = parts.drivers ?? defaultDrivers(clock, log);
     const dumps = {
@@ -106,7 +119,7 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
     followed?.inForce.attach(engine, policy);
     health.up('engine');
 
-    const retention = keepBounded(config, journal, engine, clock, log);
+    const retention = keepBounded(config, journal, engine, relay, clock, log);
     ends.push(() => retention.stop());
 
     const { startServer } = await loading;
@@ -172,17 +185,68 @@ const watchJournal = (
   return async () => clearInterval(timer);
 };
 
+const relayInto = (
+  config: RedisBusConfig,
+  host: string,
+  journal: Journal,
+  clock: Clock,
+  log: Logger,
+): Relay => {
+  const wallMs = () => clock.now().wallMs;
+  return startRelay({
+    journal,
+    bus: new RedisBus({ config, host, journalId: journal.id, now: wallMs }),
+    lossMarker: (first, last) =>
+      encodeRecord(
+        lossRecord(clock.now(), '', first, last, 'the journal dropped it before the bus had it'),
+      ),
+    wallMs,
+    log,
+  });
+};
+
+/** A bus out of reach only lags; one that an operator has to mend takes the program out of service. */
+const watchRelay = (relay: Relay, health: HealthBoard): (() => Promise<void>) => {
+  const look = (): void => {
+    const status = relay.status();
+    const reason = busReason(status);
+    if (status.fault?.code === 'FAILED_PRECONDITION') health.down('bus', reason);
+    else if (reason !== '') health.degraded('bus', reason);
+    else health.up('bus');
+  };
+  const timer = setInterval(look, BUS_LOOK_MS);
+  timer.unref();
+  look();
+  return async () => clearInterval(timer);
+};
+
+/** Empty: all is well. */
+const busReason = ({ state, fault, warnings, lag }: RelayStatus): string => {
+  const waiting = lag === 0 ? '' : `; ${lag} records wait`;
+  switch (state) {
+    case 'connecting':
+      return `is connecting${waiting}`;
+    case 'waiting':
+      return `${fault?.message ?? 'waits'}${waiting}`;
+    case 'relaying':
+      return [...(lag > LAG_TO_TELL ? [`${lag} records behind`] : []), ...warnings].join('; ');
+    case 'stopped':
+      return `stopped${waiting}`;
+  }
+};
+
 const keepBounded = (
   config: Config,
   journal: Journal,
   engine: RunningEngine,
+  relay: Relay | null,
   clock: Clock,
   log: Logger,
 ): Retention =>
   startRetention({
     journal,
     limits: config.journal,
-    floor: () => engine.floor(),
+    floor: () => Math.min(engine.floor(), relay?.floor() ?? Number.POSITIVE_INFINITY),
     lossMarker: (first, last) =>
       encodeRecord(lossRecord(clock.now(), '', first, last, 'the journal reached its hard limit')),
     clock,

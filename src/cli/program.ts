@@ -58,6 +58,11 @@ export const COMMANDS: readonly CommandModule[] = [
     load: async () => (await import('./journal.js')).addJournalCommand,
   },
   {
+    name: 'fleet',
+    description: 'read the records of all hosts',
+    load: async () => (await import('./fleet.js')).addFleetCommand,
+  },
+  {
     name: 'config',
     description: 'check the configuration',
     load: async () => (await import('./config-check.js')).addConfigCommand,

@@ -13,8 +13,7 @@ export interface Config {
   readonly policyFile: string | null;
   readonly log: { readonly level: LogLevel; readonly format: 'auto' | 'json' | 'pretty' };
   readonly journal: JournalConfig;
-  /** Only `local` in this version: the journal itself, read by WatchRecords. */
-  readonly bus: { readonly kind: 'local' };
+  readonly bus: BusConfig;
   readonly dumps: { readonly dir: string };
   readonly vms: readonly VmConfig[];
   /** How long a graceful stop may take in all. Default 10 s. */
@@ -32,6 +31,55 @@ export interface JournalConfig {
   readonly hardMaxBytes: number;
   /** Ingest is refused below this much free space. Default 64 MiB. */
   readonly reserveBytes: number;
+}
+
+/** `local`: the journal itself, read by WatchRecords. Default. */
+export type BusConfig = { readonly kind: 'local' } | RedisBusConfig;
+
+export interface RedisBusConfig {
+  readonly kind: 'redis';
+  /** Hosts of one fleet share their streams. Default `default`. */
+  readonly fleet: string;
+  readonly at: RedisPlace;
+  readonly tls: RedisTls | null;
+  /** null: the default user. */
+  readonly username: string | null;
+  /** Read at every connect, and again when it changed. */
+  readonly passwordFile: string | null;
+  /** Streams that the fleet is spread over; all hosts say the same. Default 64. */
+  readonly partitions: number;
+  /** A record counts as published once so many replicas have it. Default 0. */
+  readonly minReplicas: number;
+  readonly trim: {
+    /** Entries older than this are dropped from the streams. Default 7 d. */
+    readonly maxAgeMs: number;
+    /** Per partition, the oldest entries above this are dropped. Default 100,000. */
+    readonly maxLength: number;
+  };
+}
+
+export interface RedisAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export type RedisPlace =
+  | { readonly kind: 'single'; readonly host: string; readonly port: number }
+  | { readonly kind: 'socket'; readonly path: string }
+  | {
+      readonly kind: 'sentinel';
+      readonly name: string;
+      readonly addresses: readonly RedisAddress[];
+    }
+  | { readonly kind: 'cluster'; readonly addresses: readonly RedisAddress[] };
+
+/** PEM files, read at every connect and again when one changed; null `ca`: the system's certificates are trusted. */
+export interface RedisTls {
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+  /** The name in the server's certificate, when it isn't the address. */
+  readonly serverName: string | null;
 }
 
 export interface VmConfig {

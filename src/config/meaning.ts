@@ -1,6 +1,7 @@
 import { formatSize } from '../lib/size.js';
 import { MAX_SOCKET_PATH } from '../lib/socket-path.js';
 import { printable } from '../policy/problem.js';
+import { busFindings, busOf } from './bus-meaning.js';
 import type { Config, VmConfig } from './config.js';
 import { type Finding, finding, formatPath, type Path } from './problem.js';
 import type { WrittenConfig } from './schema.js';
@@ -32,7 +33,8 @@ export const meaning = (
   context: MeaningContext,
 ): Meaning => {
   const config = written === null ? null : configOf(written, context);
-  return { config, findings: [...vmFindings(document, context), ...limits(config)] };
+  const bus = written?.bus === undefined ? [] : busFindings(written.bus);
+  return { config, findings: [...vmFindings(document, context), ...limits(config), ...bus] };
 };
 
 const configOf = (written: WrittenConfig, { resolve, hostName }: MeaningContext): Config => {
@@ -53,7 +55,8 @@ const configOf = (written: WrittenConfig, { resolve, hostName }: MeaningContext)
       hardMaxBytes: written.journal?.hardLimit ?? 4 * GiB,
       reserveBytes: written.journal?.reserve ?? 64 * MiB,
     },
-    bus: { kind: written.bus?.kind ?? 'local' },
+    // Without a place it is found to be wrong, so nobody sees this one.
+    bus: busOf(written.bus ?? {}, at) ?? { kind: 'local' },
     dumps: { dir: dumpsDir === undefined ? `${dataDir}/dumps` : at('dumps.dir', dumpsDir) },
     vms: (written.vms ?? []).map((vm, index) => vmOf(vm, index, resolve)),
     stopTimeoutMs: written.stopTimeout ?? 10 * SECOND,

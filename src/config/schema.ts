@@ -1,6 +1,8 @@
 import * as z from 'zod';
 import { parseDuration } from '../lib/duration.js';
 import { parseSize } from '../lib/size.js';
+import type { RedisAddress } from './config.js';
+import { parseRedisAddress, parseRedisUrl, REDIS_URL_EXPECTED } from './redis-place.js';
 import { VM_ID, VM_ID_EXPECTED } from './vm-id.js';
 
 /**
@@ -32,6 +34,66 @@ const second = 1000;
 const day = 86_400_000;
 const MiB = 1024 ** 2;
 const TiB = 1024 ** 4;
+
+const whole = (min: number, max: number) =>
+  z.number().refine((value) => Number.isInteger(value) && value >= min && value <= max, {
+    error: `a whole number from ${min} to ${max}`,
+  });
+
+const redisUrl = z.string().transform((text, context) => {
+  const parsed = parseRedisUrl(text);
+  if (parsed !== null) return parsed;
+  context.addIssue({ code: 'custom', message: REDIS_URL_EXPECTED });
+  return z.NEVER;
+});
+
+/** A list, or with commas between, as environment and flags give it. */
+const redisNodes = z.unknown().transform((value, context): RedisAddress[] => {
+  const wrong = (at: number | null): void => {
+    const inList = at !== null && Array.isArray(value);
+    const message = inList ? 'HOST:PORT' : 'a list of HOST:PORT';
+    context.addIssue({ code: 'custom', message, path: inList ? [at] : [] });
+  };
+  const nodes: unknown[] =
+    typeof value === 'string' ? value.split(',') : Array.isArray(value) ? value : [];
+  if (nodes.length === 0) wrong(null);
+  return nodes.flatMap((node, at) => {
+    const parsed = typeof node === 'string' ? parseRedisAddress(node.trim()) : null;
+    if (parsed === null) wrong(at);
+    return parsed ?? [];
+  });
+});
+
+const bus = z.strictObject({
+  kind: z.enum(['local', 'redis']).optional(),
+  url: redisUrl.optional(),
+  sentinel: z
+    .strictObject({
+      name: matching(/^[\w.-]{1,128}$/, '1 to 128 characters of a-z A-Z 0-9 _ . -').optional(),
+      nodes: redisNodes,
+    })
+    .optional(),
+  cluster: z.strictObject({ nodes: redisNodes }).optional(),
+  username: matching(/^[!-~]{1,128}$/, '1 to 128 printable ASCII characters').optional(),
+  passwordFile: path.optional(),
+  tls: z
+    .strictObject({
+      ca: path.optional(),
+      cert: path.optional(),
+      key: path.optional(),
+      serverName: matching(/^[\w.:-]{1,253}$/, 'a host name').optional(),
+    })
+    .optional(),
+  fleet: matching(/^[a-zA-Z0-9._-]{1,64}$/, '1 to 64 characters of a-z A-Z 0-9 . _ -').optional(),
+  partitions: whole(1, 4096).optional(),
+  minReplicas: whole(0, 16).optional(),
+  trim: z
+    .strictObject({
+      age: duration(60 * second, 3650 * day).optional(),
+      length: whole(1_000, 1_000_000_000).optional(),
+    })
+    .optional(),
+});
 
 const driver = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('qemu'), socket: path }),
@@ -84,7 +146,7 @@ export const configSchema = z.strictObject({
       reserve: size(0, TiB).optional(),
     })
     .optional(),
-  bus: z.strictObject({ kind: z.literal('local').optional() }).optional(),
+  bus: bus.optional(),
   dumps: z.strictObject({ dir: path.optional() }).optional(),
   vms: z.array(vm).max(4096).optional(),
   stopTimeout: duration(second, 600 * second).optional(),

@@ -42,6 +42,7 @@ const findingsOf = (issue: z.core.$ZodIssue, document: unknown): Finding[] => {
 
 const TYPES: Readonly<Record<string, string>> = {
   string: 'text',
+  number: 'a number',
   boolean: 'true or false',
   object: 'a map',
   record: 'a map',
@@ -59,7 +60,11 @@ const knownKinds = (issue: z.core.$ZodIssueInvalidUnion): string[] =>
 const wrong = (path: Path, value: unknown, expected: string, hint: string): Finding =>
   value === undefined
     ? finding(path, `is missing; expected ${expected}`, hint)
-    : finding(path, `got ${printable(value)}, expected ${expected}`, hint);
+    : finding(path, `got ${printable(withoutPassword(value))}, expected ${expected}`, hint);
+
+/** Of a URL that should have none. */
+const withoutPassword = (value: unknown): unknown =>
+  typeof value === 'string' ? value.replace(/:\/\/[^/]*@/, '://***@') : value;
 
 const oneOf = (path: Path, value: unknown, words: readonly string[]): Finding => {
   const expected = words.length === 1 ? `${words[0]}` : `one of ${words.join(', ')}`;

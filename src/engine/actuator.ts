@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { ageMs } from '../lib/clock.js';
+import { isFault } from '../lib/fault.js';
 import { withDeadline } from '../lib/with-deadline.js';
 import type { Act, Driver, DumpTarget, Outcome, Progress } from '../vmm/driver.js';
 import { advance, cancelled, lapsed } from './advance.js';
@@ -177,7 +178,11 @@ export class Actuator {
     try {
       switch (step.verb) {
         case 'dump': {
-          const target = await this.#ports.dumpTarget(vm, incident.id, incident.step.attempt);
+          const made = this.#ports.dumpTarget(vm, incident.id, incident.step.attempt);
+          const target = await withDeadline(act.timeoutMs, made);
+          if (target === undefined) {
+            return { outcome: failed('DEADLINE_EXCEEDED', 'the directory of dumps hangs'), path };
+          }
           path = target.path;
           return {
             outcome: await bounded(driver.dump({ ...act, ...target }), act.timeoutMs),
@@ -194,7 +199,8 @@ export class Actuator {
           return { outcome: { kind: 'applied', proof: [], state: 'unknown' }, path };
       }
     } catch (error) {
-      return { outcome: failed('DRIVER_ERROR', messageOf(error)), path };
+      const reason = isFault(error) ? error.reason : 'DRIVER_ERROR';
+      return { outcome: failed(reason, messageOf(error)), path };
     }
   }
 

@@ -7,9 +7,14 @@ import { findProgram } from './programs.js';
 import { startServe } from './serve.js';
 import { median, middleHalf, summarize } from './statistics.js';
 
-const NAME = 'RSS of serve with 1 VM, idle';
+const NAME = 'RSS of serve with 1 VM';
 /** Processes of each kind that settle side by side. */
 const ABREAST = 5;
+/**
+ * Looked at twice: V8 gives the garbage of a start back when a process has done nothing for some 8 s, and of that
+ * both sides have about as much, which makes the ratio look better before.
+ */
+const AGES_S = [5, 20] as const;
 
 /** Both kinds of process start, do nothing for the same time, and are looked at in /proc. */
 export const idleMemory: Bench = {
@@ -19,33 +24,35 @@ export const idleMemory: Bench = {
     if (qemu === null)
       return [{ kind: 'skipped', name: NAME, reason: 'qemu-system-x86_64 is not installed' }];
     const waves = context.quick ? 1 : 4;
-    const settleMs = context.quick ? 3_000 : 10_000;
-    const ours: number[] = [];
-    const floor: number[] = [];
+    const ages = AGES_S.map((seconds) => ({
+      seconds,
+      ours: [] as number[],
+      floor: [] as number[],
+    }));
     for (let wave = 0; wave < waves; wave += 1) {
       const pairs = Array.from({ length: ABREAST }, (_, index) =>
         startPair(context, qemu, `idle-${wave}-${index}`),
       );
       const started = await Promise.all(pairs);
-      await new Promise((resolve) => setTimeout(resolve, settleMs));
-      ours.push(...started.map(({ serve }) => rssOf(serve)));
-      floor.push(...started.map(({ bare }) => rssOf(bare)));
+      const startedAt = performance.now();
+      for (const { seconds, ours, floor } of ages) {
+        const leftMs = startedAt + seconds * 1000 - performance.now();
+        await new Promise((resolve) => setTimeout(resolve, leftMs));
+        ours.push(...started.map(({ serve }) => rssOf(serve)));
+        floor.push(...started.map(({ bare }) => rssOf(bare)));
+      }
       await Promise.all(started.map(({ stop }) => stop()));
     }
-    return [
-      {
-        kind: 'measured',
-        name: NAME,
-        unit: 'MB',
-        ours: summarize(ours),
-        floor: { ...summarize(floor), what: 'grpc-js server and ioredis, idle' },
-        ratio: median(ours) / median(floor),
-        limit: 1.3,
-        remarks: [
-          `after ${settleMs / 1000} s idle; middle half ${middleHalf(ours)} against ${middleHalf(floor)}`,
-        ],
-      },
-    ];
+    return ages.map(({ seconds, ours, floor }) => ({
+      kind: 'measured',
+      name: `${NAME}, idle for ${seconds} s`,
+      unit: 'MB',
+      ours: summarize(ours),
+      floor: { ...summarize(floor), what: 'grpc-js server and ioredis, idle' },
+      ratio: median(ours) / median(floor),
+      limit: 1.3,
+      remarks: [`middle half ${middleHalf(ours)} against ${middleHalf(floor)}`],
+    }));
   },
 };
 

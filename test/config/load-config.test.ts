@@ -142,12 +142,18 @@ vms:
       'journal.retention.size': '2MiB',
       'journal.hardLimit': '5GiB',
       'journal.reserve': '1MiB',
-      'bus.kind': 'local',
+      'bus.kind': 'redis',
+      'bus.url': 'redis://redis.example',
+      'bus.username': 'vmwarden',
+      'bus.fleet': 'rack-12',
       stopTimeout: '1s',
     };
+    const inPlaceOfUrl = ['bus.sentinel.nodes', 'bus.sentinel.name', 'bus.cluster.nodes'];
     const said = (name: 'environment' | 'flag') =>
       Object.fromEntries(
-        SETTINGS.map((setting) => [setting[name], values[setting.path.join('.')] ?? 'some/path']),
+        SETTINGS.map((setting) => [setting[name], setting.path.join('.')] as const)
+          .filter(([, path]) => !inPlaceOfUrl.includes(path))
+          .map(([key, path]) => [key, values[path] ?? 'some/path']),
       );
     const byEnvironment = config(null, { environment: said('environment') });
     expect(config(null, { flags: said('flag') })).toEqual(byEnvironment);
@@ -158,8 +164,81 @@ vms:
       policyFile: '/run/here/some/path',
       dumps: { dir: '/run/here/some/path' },
       journal: { maxAgeMs: 86_400_000, maxBytes: 2 * 1024 ** 2, reserveBytes: 1024 ** 2 },
+      bus: {
+        kind: 'redis',
+        at: { kind: 'single', host: 'redis.example', port: 6379 },
+        username: 'vmwarden',
+        passwordFile: '/run/here/some/path',
+        tls: { ca: '/run/here/some/path', cert: '/run/here/some/path', key: '/run/here/some/path' },
+        fleet: 'rack-12',
+      },
       stopTimeoutMs: 1000,
     });
+    const sentinels = {
+      VMWARDEN_BUS_SENTINELS: 'a:26379, [fd00::1]:26379',
+      VMWARDEN_BUS_MASTER: 'main',
+    };
+    const addresses = [
+      { host: 'a', port: 26379 },
+      { host: 'fd00::1', port: 26379 },
+    ];
+    expect(config(null, { environment: sentinels }).bus).toMatchObject({
+      at: { kind: 'sentinel', name: 'main', addresses },
+    });
+    expect(config(null, { flags: { 'bus-cluster': 'a:1' } }).bus).toMatchObject({
+      at: { kind: 'cluster', addresses: [{ host: 'a', port: 1 }] },
+    });
+  });
+
+  test('a Redis bus has defaults, and paths that start at the file', () => {
+    const text = 'bus: { kind: redis, url: "rediss://[fd00::1]:7000", passwordFile: pw }';
+    expect(config(text).bus).toEqual({
+      kind: 'redis',
+      fleet: 'default',
+      at: { kind: 'single', host: 'fd00::1', port: 7000 },
+      tls: { ca: null, cert: null, key: null, serverName: null },
+      username: null,
+      passwordFile: '/run/here/conf/pw',
+      partitions: 64,
+      minReplicas: 0,
+      trim: { maxAgeMs: 7 * 86_400_000, maxLength: 100_000 },
+    });
+    expect(config('bus: { url: /run/redis.sock, trim: { age: 1h, length: 5000 } }').bus).toEqual(
+      expect.objectContaining({
+        kind: 'redis',
+        at: { kind: 'socket', path: '/run/redis.sock' },
+        tls: null,
+        trim: { maxAgeMs: 3_600_000, maxLength: 5_000 },
+      }),
+    );
+    expect(config('bus: { cluster: { nodes: [a:1, b:2] }, tls: {} }').bus).toMatchObject({
+      at: { kind: 'cluster' },
+      tls: { ca: null },
+    });
+  });
+
+  test.each([
+    ['bus: { kind: redis }', 'bus: bus.kind redis wants one of url, sentinel, cluster'],
+    ['bus: { kind: local, url: /s }', 'bus.url: means nothing with bus.kind local'],
+    ['bus: { fleet: x }', 'bus.fleet: means nothing with bus.kind local'],
+    ['bus: { kind: reddis }', 'did you mean redis?'],
+    ['bus: { url: /s, cluster: { nodes: [a:1] } }', 'bus.cluster: bus.url is set already'],
+    ['bus: { url: "redis://u:secret@h:1" }', 'expected redis://HOST:PORT'],
+    ['bus: { url: "redis://h:99999" }', 'expected redis://HOST:PORT'],
+    ['bus: { cluster: { nodes: [] } }', 'expected a list of HOST:PORT'],
+    ['bus: { cluster: { nodes: [a:1, b] } }', 'bus.cluster.nodes[1]: got "b", expected HOST:PORT'],
+    ['bus: { sentinel: { name: m } }', 'bus.sentinel.nodes: is missing; expected a list'],
+    ['bus: { url: /s, tls: { cert: c } }', 'bus.tls.cert: expected bus.tls.key beside it'],
+    ['bus: { url: /s, username: u }', 'bus.username: expected bus.passwordFile beside it'],
+    ['bus: { url: /s, partitions: 0 }', 'expected a whole number from 1 to 4096'],
+    ['bus: { url: /s, partitions: "8" }', 'expected a number'],
+    ['bus: { url: /s, trim: { length: 1.5 } }', 'expected a whole number from 1000'],
+    ['bus: { url: /s, fleet: "a/b" }', 'expected 1 to 64 characters'],
+  ])('%s is refused', (text, problem) => {
+    const [first = ''] = problems(text);
+    expect(first).toContain(problem);
+    expect(first).toMatch(/^conf\/vmwarden.yaml:1:\d+: /);
+    expect(first).not.toContain('secret');
   });
 
   test('the file can be named by the environment', () => {

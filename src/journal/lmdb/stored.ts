@@ -48,6 +48,16 @@ export function readRecordValue(value: Uint8Array): StoredRecordValue | null {
   };
 }
 
+/** A record's bytes apart from `value`, and whether it is a VM's; null when it is too short to be a record. */
+export function copyRecord(value: Buffer): { ofVm: boolean; bytes: Uint8Array } | null {
+  const length = value[TIME];
+  if (length === undefined || value.length < RECORD_HEADER + length) return null;
+  const start = RECORD_HEADER + length;
+  const bytes = Buffer.allocUnsafe(value.length - start);
+  value.copy(bytes, 0, start, value.length);
+  return { ofVm: length > 0, bytes };
+}
+
 export function readRowValue(value: Uint8Array): StoredRowValue | null {
   if (value.length < ROW_HEADER) return null;
   return { expiresAtMs: readTime(value), bytes: value.subarray(ROW_HEADER) };

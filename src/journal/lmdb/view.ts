@@ -4,9 +4,9 @@ import { checkQuery } from '../check-input.js';
 import type { ReadBatch, ReadQuery, Row, Sequence, StoredRecord } from '../journal.js';
 import { trimmed } from '../journal-fault.js';
 import { corrupt } from './errors.js';
-import { historyKey, prefixEnd, readHistoryKey, readSequenceKey, sequenceKey } from './keys.js';
+import { historyKey, prefixEnd, readHistoryKey, sequenceKey } from './keys.js';
 import type { Store } from './store.js';
-import { readRecordValue, readRowValue } from './stored.js';
+import { copyRecord, readRecordValue, readRowValue } from './stored.js';
 
 /** Which records a reader may see. */
 export interface Window {
@@ -52,7 +52,7 @@ export class View {
         ? this.#historySlice(vm, scanned, window, wanted)
         : this.#slice(scanned, window, wanted);
       for (const record of slice) {
-        if (vm === '' && record.vm !== '') {
+        if (vm === '' && record.ofVm) {
           scanned = record.sequence;
           continue;
         }
@@ -102,7 +102,7 @@ export class View {
     let from = newest + 1;
     while (from - before > 1) {
       const middle = Math.floor((before + from) / 2);
-      if (this.#record(middle).atMs < wallMs) before = middle;
+      if (this.#appendedAt(middle) < wallMs) before = middle;
       else from = middle;
     }
     return before;
@@ -110,15 +110,10 @@ export class View {
 
   #slice(after: Sequence, { newest }: Window, limit: number): Kept[] {
     if (after >= newest) return [];
-    const range = { start: sequenceKey(after + 1), end: sequenceKey(newest + 1), limit };
     const slice: Kept[] = [];
-    for (const { key, value } of this.#store.records.getRange(range)) {
-      const sequence = readSequenceKey(key);
-      if (sequence !== after + 1 + slice.length) break;
-      slice.push(this.#decode(sequence, value));
-    }
-    const due = Math.min(limit, newest - after);
-    if (slice.length < due) throw this.#missing(after + 1 + slice.length);
+    const last = Math.min(newest, after + limit);
+    // Keys are known, and a get without what a cursor allocates is four times as fast.
+    for (let sequence = after + 1; sequence <= last; sequence++) slice.push(this.#record(sequence));
     return slice;
   }
 
@@ -134,16 +129,24 @@ export class View {
   }
 
   #record(sequence: Sequence): Kept {
-    const value = this.#store.records.get(sequenceKey(sequence));
+    // Overwritten by the next read: what is wanted of it is copied out.
+    const value = this.#store.records.getBinaryFast(sequenceKey(sequence));
     if (!value) throw this.#missing(sequence);
-    return this.#decode(sequence, value);
+    const record = copyRecord(value);
+    if (!record) throw this.#cutShort(sequence);
+    return { sequence, ofVm: record.ofVm, bytes: record.bytes };
   }
 
-  #decode(sequence: Sequence, value: Uint8Array): Kept {
+  #appendedAt(sequence: Sequence): number {
+    const value = this.#store.records.get(sequenceKey(sequence));
+    if (!value) throw this.#missing(sequence);
     const record = readRecordValue(value);
-    if (!record) throw corrupt(this.#dir, `record ${sequence} is cut short`);
-    const { atMs, vm, bytes } = record;
-    return { sequence, atMs, vm: Buffer.from(vm).toString(), bytes };
+    if (!record) throw this.#cutShort(sequence);
+    return record.atMs;
+  }
+
+  #cutShort(sequence: Sequence): Error {
+    return corrupt(this.#dir, `record ${sequence} is cut short`);
   }
 
   #rowBytes(key: string, value: Uint8Array): Uint8Array {
@@ -158,6 +161,5 @@ export class View {
 }
 
 interface Kept extends StoredRecord {
-  readonly atMs: number;
-  readonly vm: string;
+  readonly ofVm: boolean;
 }

@@ -1,0 +1,7 @@
+import { Cluster, Redis } from 'ioredis';
+
+/**
+ * For who loads ioredis only when it is needed, by `import('./clients.js')`: of a CommonJS package that is
+ * imported at run time a bundle has no names, only a default.
+ */
+export { Cluster, Redis };
