@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import type { Config } from '../config/config.js';
+import { readPolicyFile } from '../config/policy-source.js';
 import { formatConfigProblem } from '../config/problem.js';
+import { formatProblem, type PolicyProblem } from '../policy/problem.js';
 import { addConfigOptions, type ConfigFlags, loadFromFlags } from './config-options.js';
 import { FAILED, GOOD, type Io, printJson, printLine } from './io.js';
 
-/** `vmwarden config check`: 0 when `serve` would take this configuration, else 1 with all that is wrong. */
+/** `vmwarden config check`: 0 when `serve` would take this configuration and its policy, else 1 with all that is wrong. */
 export const configCheck = async (
   io: Io,
   flags: ConfigFlags & { readonly json?: boolean },
@@ -12,8 +14,10 @@ export const configCheck = async (
   const loaded = loadFromFlags(flags, io);
   if (flags.json === true) {
     if (loaded.ok) {
-      await printJson(io.stdout, { kind: 'result', ...loaded });
-      return GOOD;
+      const broken = await policyProblems(loaded.config);
+      for (const problem of broken) await printJson(io.stdout, { kind: 'problem', ...problem });
+      await printJson(io.stdout, { kind: 'result', ...loaded, ok: broken.length === 0 });
+      return broken.length === 0 ? GOOD : FAILED;
     }
     for (const problem of loaded.problems) {
       await printJson(io.stdout, { kind: 'problem', ...problem });
@@ -26,8 +30,18 @@ export const configCheck = async (
     return FAILED;
   }
   for (const warning of loaded.warnings) await printLine(io.stdout, `warning: ${warning}`);
+  const broken = await policyProblems(loaded.config);
+  for (const problem of broken) await printLine(io.stdout, formatProblem(problem));
+  if (broken.length > 0) return FAILED;
   await printLine(io.stdout, `${loaded.file ?? 'defaults'}: good; ${summary(loaded.config)}`);
   return GOOD;
+};
+
+/** What `serve` would refuse the policy file for. */
+const policyProblems = async ({ policyFile }: Config): Promise<readonly PolicyProblem[]> => {
+  if (policyFile === null) return [];
+  const parsed = await readPolicyFile(policyFile);
+  return parsed.ok ? [] : parsed.problems;
 };
 
 const summary = ({ vms, dataDir, socket, policyFile }: Config): string =>

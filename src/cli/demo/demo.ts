@@ -51,7 +51,9 @@ const demo = async (): Promise<number> => {
       const complaints = chapters.flatMap(({ vm, complaints: of }) => of.map((c) => `${vm}: ${c}`));
       say(
         complaints.length === 0
-          ? `All of it truly happened. Next: npm start, then npx vmwarden events --follow`
+          ? 'All of it truly happened. The dump went with the demo. Next: npm start, and in another shell\n' +
+              '  npx vmwarden report --vm try-1 --arch arm64 --cap 1 --hex 02000000010000000100000000000000\n' +
+              '  npx vmwarden events --follow'
           : `Not all of it happened:\n${complaints.join('\n')}`,
       );
       return complaints.length === 0 ? 0 : 1;
