@@ -59,7 +59,8 @@ export const machine = (dir: string): readonly string[] => {
 const versionOf = (name: string): string => {
   const program = findProgram(name);
   if (program === null) return `no ${name}`;
-  return execFileSync(program, ['--version'], { encoding: 'utf8' }).split('\n')[0] ?? '';
+  const [line = ''] = execFileSync(program, ['--version'], { encoding: 'utf8' }).split('\n');
+  return line.replace(program, name);
 };
 
 const flushMs = (dir: string): number => {

@@ -29,7 +29,7 @@ spec:
   mode: enforce
   budgets:
     plenty:
-      limits: [{ attempts: 1000, within: 10s }]
+      limits: [{ attempts: 1000, within: 1s }]
       stableAfter: 1s
       delay: { base: 0s, max: 0s }
   rules:
