@@ -334,6 +334,17 @@ describe('config check', () => {
     expect(json.json()[0]).toMatchObject({ kind: 'problem', place: 'vmwarden.yaml:1:1' });
   });
 
+  test('checks the policy file that serve would refuse', async () => {
+    const cwd = await privateFolder();
+    const absent = fakeIo({ cwd });
+    expect(await configCheck(absent, { policy: 'policy.yaml' })).toBe(1);
+    expect(absent.out()).toContain('policy.yaml');
+    await writeFile(join(cwd, 'policy.yaml'), 'apiVersion: vmwarden.dev/v1\nkind: EventPolicy\n');
+    const broken = fakeIo({ cwd });
+    expect(await configCheck(broken, { policy: 'policy.yaml', json: true })).toBe(1);
+    expect(broken.json().at(-1)).toMatchObject({ kind: 'result', ok: false });
+  });
+
   test('a device or a huge file is not read to its end', async () => {
     const cwd = await privateFolder();
     await writeFile(join(cwd, 'big.yaml'), '#'.repeat(2 * 1024 * 1024));
