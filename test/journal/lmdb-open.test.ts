@@ -131,7 +131,7 @@ describe('opening a journal', () => {
   it('names a directory that is no directory', async () => {
     mkdirSync(parent, { recursive: true });
     writeFileSync(dir, 'a file');
-    await expect(open()).rejects.toMatchObject({ reason: 'JOURNAL_IO' });
+    await expect(open()).rejects.toMatchObject({ reason: 'DIRECTORY_UNUSABLE' });
   });
 
   it('names a worker that is not there', async () => {
