@@ -11,7 +11,6 @@ import {
 import type { QmpConnection } from './connection.js';
 import { EventWaiters, type Expected } from './event-waiters.js';
 import { interpret } from './events.js';
-import { LookAhead } from './look-ahead.js';
 import type { Command, QmpEvent, Reply } from './messages.js';
 import type { QemuDriverOptions } from './options.js';
 import type { ProcessIdentity } from './process-identity.js';
@@ -55,7 +54,6 @@ export class Session {
   readonly #waiters = new EventWaiters();
   #view: View;
   #asking = false;
-  #ahead: LookAhead | null = null;
   #pollTimer: NodeJS.Timeout | null = null;
 
   constructor(options: SessionOptions, connection: QmpConnection, opening: Opening) {
@@ -69,7 +67,6 @@ export class Session {
     this.ended = connection.ended;
     void this.ended.then((fault) => {
       if (this.#pollTimer !== null) clearTimeout(this.#pollTimer);
-      this.#ahead?.end();
       this.#waiters.end(fault);
     });
   }
@@ -138,61 +135,6 @@ export class Session {
   }
 
   /**
-   * The inspection that a verb begins with: one that was asked for at most `maxAgeMs` ago, else a new one. What
-   * events have told since is in it.
-   */
-  async look(maxAgeMs: number): Promise<Inspection> {
-    const ahead = this.#ahead;
-    this.#ahead = null;
-    ahead?.end();
-    // Not asked, in vain, or answered late: a migration may have begun meanwhile.
-    return (await ahead?.isAnswered(maxAgeMs)) ? this.inspection() : this.inspect();
-  }
-
-  /** It has stopped for what the policy answers, and stays. */
-  #wantsAnswer(event: QmpEvent): boolean {
-    const { state, ending } = this.#view;
-    if (event.name === 'GUEST_PANICKED') return state === 'panicked' && !ending;
-    return event.name === 'STOP' && (state === 'shutdown' || state === 'watchdog');
-  }
-
-  /**
-   * Asks while the event is still on its way to the journal: an act that follows finds its answer here. How the
-   * guest is the event has said; whether somebody migrates or dumps it no event tells.
-   */
-  #lookAhead(): void {
-    const { raw } = this.#view;
-    this.#ahead?.end();
-    this.#ahead = new LookAhead(this.#options.tuning.answerMaxAgeMs, {
-      // Neither one that goes on nor one that ends is waited with.
-      goesOn: () => this.#view.raw === raw && !this.#view.ending,
-      ask: () => this.#askBackground(),
-    });
-  }
-
-  /** True when there was an answer that is known here; never rejects. */
-  async #askBackground(): Promise<boolean> {
-    let good = false;
-    try {
-      await this.#connection.execute(
-        [QUERY_MIGRATE, QUERY_DUMP],
-        this.#options.tuning.commandTimeoutMs,
-        (replies) => {
-          const fault = this.#take(() => ({
-            migration: parseMigration(replies[0]),
-            dump: parseDump(replies[1]),
-            raw: this.#view.raw,
-          }));
-          good = fault === null;
-        },
-      );
-    } catch {
-      return false;
-    }
-    return good;
-  }
-
-  /**
    * Called in the very place of the stream where the answers stand, so that later events come after them. Answers the
    * Fault of answers that are none known here, or null.
    */
@@ -216,8 +158,6 @@ export class Session {
     this.#view = step.view;
     if (step.told !== null) this.tell(step.told, false);
     if (step.ask) this.#ask();
-    // Behind what was told, which goes to the journal within this turn.
-    else if (this.#wantsAnswer(event)) queueMicrotask(() => this.#lookAhead());
     this.#waiters.tell(event);
   }
 
