@@ -1,5 +1,5 @@
 import { Metadata } from '@grpc/grpc-js';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
   type HealthCheckResponse,
   HealthClient,
@@ -62,7 +62,11 @@ export const addHealthcheckCommand = (program: Command): void => {
     program
       .command('healthcheck')
       .description('ask a running vmwarden whether it serves')
-      .option('--timeout <DURATION>', 'wait at most this long for the answer', timeoutOf, 2000)
+      .addOption(
+        new Option('--timeout <DURATION>', 'wait at most this long for the answer')
+          .default(2000, '2s')
+          .argParser(timeoutOf),
+      )
       .option('--json', 'one JSON object'),
     ['data-dir', 'socket'],
   ).action(async (flags: ConfigFlags & HealthcheckOptions) => {

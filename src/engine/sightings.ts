@@ -102,7 +102,7 @@ export class Sightings {
     health.up(`vm ${vm}`);
     log.info({ vm, state: inspection.raw, bootId: inspection.bootId }, 'VMM connected');
     const view = this.#core.view(roster.row(vm));
-    for (const warning of view.warnings) log.warn({ vm, warning }, 'warning');
+    for (const warning of view.warnings) log.warn({ vm }, warning);
     await this.#resume(vm, inspection);
     this.#actuator.kick(vm);
   }

@@ -4,7 +4,7 @@ import { systemEventFromProto } from '../../record/system-event-codec.js';
 import type { Chapter } from './story.js';
 
 const HEADS = ['event', 'normalized to', 'decided', 'done', 'proven by', 'took'] as const;
-const WIDTHS = [18, 22, 34, 24, 32, 9] as const;
+const WIDTHS = [18, 22, 34, 20, 32, 15] as const;
 
 /** The table at the end, for a person: one row an event, each cell wrapped to its column. */
 export const renderTable = (chapters: readonly Chapter[]): string => {
@@ -73,11 +73,11 @@ const proof = ({ records, witness, complaints }: Chapter): string[] => [
   ...complaints.map((complaint) => `NOT SO: ${complaint}`),
 ];
 
-const took = ({ records, tookMs }: Chapter): string[] => [
+const took = ({ records, span, tookMs }: Chapter): string[] => [
   ...outcomes(records)
     .filter(({ elapsedNs }) => elapsedNs > 0n)
-    .map(({ elapsedNs }) => `${(Number(elapsedNs) / 1e6).toFixed(1)} ms`),
-  ...(tookMs === null ? [] : [`in all ${tookMs.toFixed(1)} ms`]),
+    .map(({ verb, elapsedNs }) => `${verb} ${(Number(elapsedNs) / 1e6).toFixed(1)} ms`),
+  ...(tookMs === null ? [] : [`${span} ${tookMs.toFixed(1)} ms`]),
 ];
 
 const row = (columns: readonly (readonly string[])[]): string => {

@@ -17,7 +17,9 @@ export interface Chapter {
   readonly records: readonly Record[];
   /** What was seen from outside vmwarden, at the guest; empty: there is no guest. */
   readonly witness: string;
-  /** Milliseconds from the guest's act to that; null: none. */
+  /** From where to where `tookMs` was measured. */
+  readonly span: string;
+  /** Milliseconds; null: not measured. */
   readonly tookMs: number | null;
   /** What did not truly happen; empty: all did. */
   readonly complaints: readonly string[];
@@ -61,12 +63,14 @@ export const tellStory = async (
         applied: ['dump', 'restart'],
         witness: `guest's boot byte seen again (${guests.web.boots()} boots), guest answers`,
         holds: guests.web.boots() === 2,
+        span: 'panic to boot byte',
         tookMs: rebootMs,
       }),
       chapter('batch-1', 'guest power-off, over QMP', journal, {
         applied: ['powerOff'],
         witness: `its VMM process has ended, exit code ${code}`,
         holds: code === 0,
+        span: 'asked to process gone',
         tookMs: offMs,
       }),
       ...CAPTURES.map((capture) => captureChapter(capture, acked.get(capture.vm), journal)),
@@ -81,6 +85,7 @@ interface Seen {
   readonly applied: readonly string[];
   readonly witness: string;
   readonly holds: boolean;
+  readonly span: string;
   readonly tookMs: number;
 }
 
@@ -92,7 +97,8 @@ const chapter = (vm: string, cameIn: string, journal: Follower, seen: Seen): Cha
     )
     .map((verb) => `${verb} was not applied`);
   if (!seen.holds) complaints.push(`not so: ${seen.witness}`);
-  return { vm, cameIn, records, witness: seen.witness, tookMs: seen.tookMs, complaints };
+  const { witness, span, tookMs } = seen;
+  return { vm, cameIn, records, witness, span, tookMs, complaints };
 };
 
 /** What a reporter was told, and after how long. */
@@ -114,6 +120,7 @@ const captureChapter = (capture: Capture, acked: Acked | undefined, journal: Fol
     cameIn: `${capture.from}, over gRPC`,
     records,
     witness: acked === undefined ? '' : `acknowledged as durable: record ${acked.sequence}`,
+    span: 'sent to acknowledged',
     tookMs: acked?.tookMs ?? null,
     complaints: got === wanted ? [] : [`normalized to ${got}, not ${wanted}`],
   };
