@@ -38,6 +38,8 @@ export const monitorCommands = (
   system_reset: acts(() => machine.reset()),
   system_powerdown: acts(() => machine.powerdown()),
   system_wakeup: acts(() => machine.wakeup()),
+  // The firmware has no handler that one would see anything of.
+  'inject-nmi': acts(() => undefined),
   quit: acts(() => machine.quit()),
   'dump-guest-memory': async (args) => {
     await dump.begin(args);

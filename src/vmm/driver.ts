@@ -23,11 +23,19 @@ export interface Driver {
   /** Asks the VMM now. Rejects with a Fault (UNAVAILABLE, DEADLINE_EXCEEDED). */
   inspect(signal: AbortSignal): Promise<Inspection>;
 
+  /** In place: the VMM process stays, and resets its guest. */
   restart(act: Act): Promise<Outcome>;
+  /**
+   * Ends the VMM process, if it has not ended, and starts a new one as the operator said. The new process is another boot,
+   * told as a connect; a driver that knows no way to start one is `unsupported` (NO_START_COMMAND).
+   */
+  restartProcess(act: Act): Promise<Outcome>;
   dump(act: Act & DumpTarget): Promise<Outcome>;
   powerOff(act: Act): Promise<Outcome>;
   pause(act: Act): Promise<Outcome>;
   resume(act: Act): Promise<Outcome>;
+  /** `applied`: the VMM took it. What the guest makes of an NMI (a crash, a dump of its own) comes as an event. */
+  nmi(act: Act): Promise<Outcome>;
 
   /** Called when the answer to `Watch.takeOver` may have changed. Resolves when the VMM has been told. */
   refresh(): Promise<void>;
@@ -113,7 +121,7 @@ export interface Capabilities {
   readonly takeOver: boolean;
 }
 
-export type Verb = 'restart' | 'dump' | 'powerOff' | 'pause' | 'resume';
+export type Verb = 'restart' | 'restartProcess' | 'dump' | 'powerOff' | 'pause' | 'resume' | 'nmi';
 export type Ability = { readonly able: true } | { readonly able: false; readonly reason: string };
 
 export interface Act {

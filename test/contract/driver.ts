@@ -45,7 +45,25 @@ export const driverContract = (start: (args: readonly string[]) => Promise<Guest
     const { vm } = await subject();
     const { verbs, takeOver } = vm.driver.capabilities();
     expect(takeOver).toBe(true);
-    expect(Object.values(verbs).every((verb) => verb.able)).toBe(true);
+    const { restartProcess, ...others } = verbs;
+    expect(Object.values(others).every((verb) => verb.able)).toBe(true);
+    const outcome = await vm.driver.restartProcess(vm.act());
+    if (!restartProcess.able) {
+      expect(outcome).toMatchObject({ kind: 'unsupported' });
+      expect(restartProcess.reason).toMatch(/^[A-Z_]+: /);
+    }
+  });
+
+  it('sends a running guest an NMI, and none to one that is stopped', async () => {
+    const { guest, vm } = await subject();
+    expect(await vm.driver.nmi(vm.act())).toEqual({
+      kind: 'applied',
+      state: 'running',
+      proof: ['inject-nmi accepted', 'status running'],
+    });
+    await vm.driver.pause(vm.act());
+    expect(await vm.driver.nmi(vm.act())).toMatchObject({ kind: 'failed', reason: 'WRONG_STATE' });
+    expect(guest.boots()).toBe(1);
   });
 
   it('tells how the guest is, when it connects and when it is asked', async () => {

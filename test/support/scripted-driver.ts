@@ -41,7 +41,15 @@ export class ScriptedDriver implements Driver {
   capabilities(): Capabilities {
     const able = { able: true } as const;
     return {
-      verbs: { restart: able, dump: able, powerOff: able, pause: able, resume: able },
+      verbs: {
+        restart: able,
+        restartProcess: able,
+        dump: able,
+        powerOff: able,
+        pause: able,
+        resume: able,
+        nmi: able,
+      },
       takeOver: true,
     };
   }
@@ -105,6 +113,18 @@ export class ScriptedDriver implements Driver {
       this.state = 'running';
       this.tell('RESET', 'vmwarden');
     });
+  }
+
+  restartProcess(act: Act): Promise<Outcome> {
+    return this.#verb('restartProcess', act, () => {
+      this.boots += 1;
+      this.state = 'running';
+      this.tell('RESET', 'vmwarden');
+    });
+  }
+
+  nmi(act: Act): Promise<Outcome> {
+    return this.#verb('nmi', act, () => undefined);
   }
 
   dump(act: Act & DumpTarget): Promise<Outcome> {

@@ -7,7 +7,15 @@ const MESSAGE = 'this VM is only observed: its events come from reporters, and n
 const UNABLE = { able: false, reason: `${REASON}: ${MESSAGE}` } as const;
 
 const CAPABILITIES: Capabilities = {
-  verbs: { restart: UNABLE, dump: UNABLE, powerOff: UNABLE, pause: UNABLE, resume: UNABLE },
+  verbs: {
+    restart: UNABLE,
+    restartProcess: UNABLE,
+    dump: UNABLE,
+    powerOff: UNABLE,
+    pause: UNABLE,
+    resume: UNABLE,
+    nmi: UNABLE,
+  },
   takeOver: false,
 };
 
@@ -22,10 +30,12 @@ export const createObserveDriver = (): Driver => ({
     }),
   inspect: () => Promise.reject(new Fault('UNAVAILABLE', REASON, MESSAGE)),
   restart: refuse,
+  restartProcess: refuse,
   dump: refuse,
   powerOff: refuse,
   pause: refuse,
   resume: refuse,
+  nmi: refuse,
   refresh: () => Promise.resolve(),
   release: () => Promise.resolve(),
 });

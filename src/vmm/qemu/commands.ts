@@ -14,6 +14,7 @@ export const CONT: Command = { name: 'cont' };
 export const STOP: Command = { name: 'stop' };
 export const QUIT: Command = { name: 'quit' };
 export const POWERDOWN: Command = { name: 'system_powerdown' };
+export const NMI: Command = { name: 'inject-nmi' };
 export const WAKEUP: Command = { name: 'system_wakeup' };
 
 /** What QEMU does by itself; members left out stay as they are. */

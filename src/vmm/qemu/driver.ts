@@ -8,10 +8,11 @@ import type {
   Outcome,
   Watch,
 } from '../driver.js';
-import { already, failed, Running } from './act.js';
+import { already, failed, Running, unsupported } from './act.js';
 import { Contact } from './contact.js';
 import { dump } from './dump.js';
 import { stoppedFault } from './errors.js';
+import { nmi } from './nmi.js';
 import type { QemuDriverOptions } from './options.js';
 import { pause, resume } from './pause.js';
 import { powerOff } from './power-off.js';
@@ -20,13 +21,18 @@ import type { Session } from './session.js';
 import { releaseCommands, TakenOver, takeOverCommand } from './take-over.js';
 import { TUNING, type Tuning } from './tuning.js';
 
+const NO_START = 'NO_START_COMMAND';
+const NO_START_TEXT = 'how a QEMU process is started anew is not known here';
+
 const CAPABILITIES: Capabilities = {
   verbs: {
     restart: { able: true },
+    restartProcess: { able: false, reason: `${NO_START}: ${NO_START_TEXT}` },
     dump: { able: true },
     powerOff: { able: true },
     pause: { able: true },
     resume: { able: true },
+    nmi: { able: true },
   },
   takeOver: true,
 };
@@ -101,6 +107,14 @@ class QemuDriver implements Driver {
 
   resume(act: Act): Promise<Outcome> {
     return this.#act(act, (session, running) => resume(session, running, act, this.#tuning));
+  }
+
+  nmi(act: Act): Promise<Outcome> {
+    return this.#act(act, (session, running) => nmi(session, running, act, this.#tuning));
+  }
+
+  async restartProcess(_act: Act): Promise<Outcome> {
+    return unsupported(NO_START, NO_START_TEXT);
   }
 
   async refresh(): Promise<void> {
