@@ -35,18 +35,15 @@ export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
   const { outcome } = done;
   const step = incident.plan[incident.index];
   const attempt = incident.step.attempt;
-  const record = outcomeRecord(
-    stamp.now,
-    placeOf(row.id, incident, attempt),
-    outcome,
-    done.elapsedNs,
-    done.path,
-  );
-  const noted = withRecord(record);
   const good = outcome.kind === 'applied' || outcome.kind === 'already';
   const unrun = outcome.kind === 'unsupported' || outcome.kind === 'cancelled';
   const ran = incident.ran || !unrun;
   const after = provenBoot({ ...row, incident: { ...incident, ran } }, outcome, step?.verb);
+  const noted = (change: Change, refunds = ''): Change => {
+    const place = placeOf(row.id, incident, attempt);
+    const record = outcomeRecord(stamp.now, place, outcome, done.elapsedNs, done.path, refunds);
+    return withRecord(record)(change);
+  };
 
   const retryable =
     outcome.kind === 'failed' && (attempt <= (step?.retries ?? 0) || isOutOfReach(outcome, step));
@@ -64,9 +61,11 @@ export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
       );
     }
   }
-  const settled = ran || !isCharged(incident) ? after : refund(after, incident);
+  const refunds = ran || !isCharged(incident) ? null : incident.budget;
+  const settled =
+    refunds === null ? after : { ...after, attempts: refunded(after.attempts, refunds) };
   const carriedOut = good || outcome.kind === 'unverified';
-  return noted(close(settled, remarkOf(incident, outcome, good), carriedOut, stamp));
+  return noted(close(settled, remarkOf(incident, outcome, good), carriedOut, stamp), refunds ?? '');
 };
 
 /**
@@ -139,21 +138,26 @@ export type Resumption =
   /** Journal the change, then run the verb, which inspects by itself. */
   | { readonly kind: 'again'; readonly change: Change };
 
-const again = (row: VmRow, incident: Incident, pays: boolean, stamp: Stamp): Change => {
+/** The same step once more, in a life of vmwarden's that found its intent without an outcome. */
+export const again = (row: VmRow, incident: Incident, pays: boolean, stamp: Stamp): Change => {
   const attempt = incident.step.attempt + 1;
-  const charges = pays && incident.budget !== null;
+  const budget = pays ? incident.budget : null;
   return {
     row: {
       ...row,
-      attempts: charges ? charged(row.attempts, incident.budget ?? '', stamp.now) : row.attempts,
+      attempts: budget === null ? row.attempts : charged(row.attempts, budget, stamp.now),
       incident: {
         ...incident,
         step: { kind: 'started', at: stamp.now, attempt, bootId: row.seen?.bootId ?? '' },
       },
     },
-    records: [startedRecord(stamp.now, placeOf(row.id, incident, attempt))],
+    records: [startedRecord(stamp.now, placeOf(row.id, incident, attempt), budget ?? '')],
   };
 };
+
+/** What an earlier life may have done can't be taken as not done: its attempt stays charged. */
+export const ranMaybe = (row: VmRow): VmRow =>
+  row.incident === null ? row : { ...row, incident: { ...row.incident, ran: true } };
 
 /** What became of a verb whose VMM process has ended: no driver needs to be asked. */
 const onNobody = (verb: string | undefined): Outcome =>
@@ -193,7 +197,8 @@ export const cancelled = (reason: string, message: string): Outcome => ({
 
 const observes = (): Outcome => cancelled('POLICY_OBSERVES', 'the policy only observes now');
 
-const exhaust = (row: VmRow, incident: Incident, outcome: Outcome, stamp: Stamp): Change => {
+/** No attempt is left to run it again with: the event is put to the policy once more. */
+export const exhaust = (row: VmRow, incident: Incident, outcome: Outcome, stamp: Stamp): Change => {
   const place = placeOf(row.id, incident, incident.step.attempt);
   return withRecord(outcomeRecord(stamp.now, place, outcome, 0n, ''))(
     answer({ ...row, incident: null }, incident.facts, stamp),
@@ -246,9 +251,6 @@ const retry = (row: VmRow, id: string, attempt: number, stamp: Stamp): VmRow =>
 /** The plan's first intent has been journaled, which is when its budget is charged. */
 const isCharged = ({ index, step }: Incident): boolean =>
   step.kind === 'started' || index > 0 || step.attempt > 1;
-
-const refund = (row: VmRow, incident: Incident): VmRow =>
-  incident.budget === null ? row : { ...row, attempts: refunded(row.attempts, incident.budget) };
 
 const remarkOf = (incident: Incident, outcome: Outcome, good: boolean): string => {
   if (good) return '';

@@ -36,7 +36,8 @@ export const answer = (row: VmRow, facts: Facts, stamp: Stamp): Change => {
     now: stamp.now,
   });
   const acts = decision.act && decision.plan.length > 0;
-  const decided = decisionRecord(stamp.now, row.id, acts ? id : '', facts, decision);
+  const outOfReach = acts && !stamp.reachable;
+  const decided = decisionRecord(stamp.now, row.id, acts ? id : '', facts, decision, outOfReach);
   const answered = answeredWith(facts, acts ? id : '', false, stamp.now);
   if (!acts) return { row: { ...row, answered }, records: [decided] };
 
@@ -85,10 +86,8 @@ export const begin = (row: VmRow, stamp: Stamp): Change => {
     };
   }
   const first = incident.index === 0 && attempt === 1;
-  const attempts =
-    first && incident.budget !== null
-      ? charged(row.attempts, incident.budget, stamp.now)
-      : row.attempts;
+  const pays = first ? incident.budget : null;
+  const attempts = pays === null ? row.attempts : charged(row.attempts, pays, stamp.now);
   return {
     row: {
       ...row,
@@ -98,7 +97,7 @@ export const begin = (row: VmRow, stamp: Stamp): Change => {
         step: { kind: 'started', at: stamp.now, attempt, bootId: row.seen?.bootId ?? '' },
       },
     },
-    records: [startedRecord(stamp.now, place)],
+    records: [startedRecord(stamp.now, place, pays ?? '')],
   };
 };
 

@@ -1,3 +1,4 @@
+import type { GuestState, Inspection } from '../vmm/driver.js';
 import type { BootMapping, VmRow } from './vm-row.js';
 
 /** Boot ids kept per source, and sources kept per VM: enough to know an older boot, bounded against a liar. */
@@ -39,4 +40,29 @@ const withSource = (
 ): VmRow['boots'] => {
   const others = Object.entries(boots).filter(([name]) => name !== source);
   return Object.fromEntries([...others.slice(1 - SOURCES_PER_VM), [source, mappings]]);
+};
+
+/** Contact was made; a guest that can't be shown to be in the boot that was last seen is in a new one. */
+export const contacted = (row: VmRow, inspection: Inspection, continuous: boolean): VmRow => ({
+  ...row,
+  epoch: row.epoch + (row.seen !== null && !continuous ? 1 : 0),
+  burst: null,
+  seen: seenOnConnect(row, inspection),
+});
+
+/** What a driver tells by an event when it finds it: see `Sighting`. */
+const TOLD_BY_EVENT: ReadonlySet<GuestState> = new Set([
+  'panicked',
+  'shutdown',
+  'watchdog',
+  'error',
+]);
+
+/**
+ * A guest found down counts as seen so only with the event that tells it, in that one's commit. Should this one alone
+ * become durable (the journal refuses events, vmwarden is killed), the next life would think that it had been answered.
+ */
+const seenOnConnect = ({ seen }: VmRow, { bootId, state, raw }: Inspection): VmRow['seen'] => {
+  const known = seen !== null && seen.bootId === bootId && seen.state === state;
+  return { bootId, state: TOLD_BY_EVENT.has(state) && !known ? 'unknown' : state, raw };
 };

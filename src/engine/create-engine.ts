@@ -68,7 +68,7 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
   const sightings = new Sightings(core, actuator, ingest, life);
   await world.commit({
     kind: 'outcome',
-    records: [policyRecord(core.clock.now(), core.policy, options.policySource)],
+    records: [policyRecord(core.clock.now(), core.policy, options.policySource, true)],
   });
 
   const watches = new AbortController();
@@ -93,7 +93,7 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
       for (const id of roster.ids()) actuator.kick(id);
       await world.commit({
         kind: 'outcome',
-        records: [policyRecord(core.clock.now(), policy, source)],
+        records: [policyRecord(core.clock.now(), policy, source, false)],
       });
     },
     stop: async (graceMs) => {

@@ -1,13 +1,11 @@
 import type { EventReport } from '../event/report.js';
 import { Fault } from '../lib/fault.js';
-import { pruneAttempts } from '../policy/budget.js';
 import type { Actuator } from './actuator.js';
-import { type Admission, type Arrival, admit } from './admit.js';
-import { answer, type Change, type Stamp } from './answer.js';
+import type { Admission, Arrival } from './admit.js';
+import type { Stamp } from './answer.js';
 import type { Core } from './core.js';
 import type { Receipt } from './engine.js';
 import { type Bundle, driverLane, Folder } from './fold.js';
-import { eventRecord } from './records.js';
 import {
   decodeKnown,
   encodeKnown,
@@ -16,6 +14,7 @@ import {
   reportDigest,
   reportRowKey,
 } from './report-key.js';
+import { takeIn } from './take-in.js';
 import { markUnstated } from './unstated.js';
 import type { Facts, VmRow } from './vm-row.js';
 
@@ -109,43 +108,20 @@ export class Ingest {
     roster.entry(report.vm);
     const stamp = this.#core.stamp(report.vm);
     const before = roster.row(report.vm, report.uid);
-    const admission = admit(before, arrival, world.next, stamp.now);
-    const change = this.#answered(admission, stamp);
+    const { admission, row, records } = takeIn(before, arrival, fold, world.next, stamp);
     const { facts, disposition } = admission;
-    const record = eventRecord(
-      stamp.now,
-      change.row,
-      report,
-      facts,
-      disposition,
-      incidentOf(before, change.row, admission),
-      fold,
-    );
-    if (opens(change.row, facts)) this.#core.onPoint('intent:before');
+    if (opens(row, facts)) this.#core.onPoint('intent:before');
     const sequence = await world.commit({
       kind: 'ingest',
-      records: [record, ...change.records],
-      row: change.row,
+      records,
+      row,
       rows: keyed.flatMap(({ report: said, driver }) =>
         // A driver says nothing twice, and is not asked whether it did.
         driver === null ? keyRow(said, { sequence: facts.sequence, disposition }, stamp) : [],
       ),
     });
-    this.#admitted(change.row, admission);
+    this.#admitted(row, admission);
     return { sequence, event: facts.event, disposition, repeat: false };
-  }
-
-  #answered(admission: Admission, stamp: Stamp): Change {
-    const attempts = pruneAttempts(stamp.policy.budgets, admission.row.attempts, stamp.now);
-    const row: VmRow = { ...admission.row, attempts };
-    switch (admission.answer) {
-      case 'now':
-        return answer(row, admission.facts, stamp);
-      case 'later':
-        return { row: { ...row, pending: [...row.pending, admission.facts] }, records: [] };
-      case 'none':
-        return { row, records: [] };
-    }
   }
 
   #admitted(row: VmRow, { facts, disposition }: Admission): void {
@@ -173,16 +149,6 @@ export class Ingest {
 /** This event's own commit began an act. */
 const opens = ({ incident }: VmRow, { sequence }: Facts): boolean =>
   incident?.facts.sequence === sequence && incident.step.kind === 'started';
-
-const incidentOf = (
-  before: VmRow,
-  after: VmRow,
-  { disposition, answer: when }: Admission,
-): string => {
-  if (disposition === 'decided') return when === 'now' ? (after.incident?.id ?? '') : '';
-  if (disposition === 'olderBoot') return '';
-  return before.incident?.id ?? before.answered?.incident ?? '';
-};
 
 const keyRow = (report: EventReport, known: Omit<KnownReport, 'digest'>, stamp: Stamp) => {
   const key = reportRowKey(report);

@@ -36,6 +36,7 @@ export const eventRecord = (
   disposition: Disposition,
   incident: string,
   fold: Fold | null,
+  fromDriver: boolean,
 ): Record =>
   record(now, row.id, incident, {
     $case: 'event',
@@ -52,6 +53,8 @@ export const eventRecord = (
       reconciled: report.reconciled,
       count: fold?.count ?? 0,
       firstAt: fold === null ? undefined : new Date(fold.firstAtMs),
+      fromDriver,
+      keptUid: row.uid === report.uid ? undefined : row.uid,
     },
   });
 
@@ -61,6 +64,7 @@ export const decisionRecord = (
   incident: string,
   facts: Facts,
   decision: Decision,
+  outOfReach: boolean,
 ): Record =>
   record(now, vm, incident, {
     $case: 'decision',
@@ -87,6 +91,7 @@ export const decisionRecord = (
       monotonicMs: BigInt(Math.floor(now.monoMs)),
       hostBootId: now.hostBootId,
       notBefore: decision.delayMs > 0 ? new Date(now.wallMs + decision.delayMs) : undefined,
+      outOfReach,
     },
   });
 
@@ -98,8 +103,9 @@ export interface StepPlace {
   readonly attempt: number;
 }
 
-export const startedRecord = (now: Moment, place: StepPlace): Record =>
-  stepRecord(now, place, { state: StepState.STARTED });
+/** `charged`: the budget that pays one attempt with it; empty: none. */
+export const startedRecord = (now: Moment, place: StepPlace, charged: string): Record =>
+  stepRecord(now, place, { state: StepState.STARTED, charged });
 
 export const outcomeRecord = (
   now: Moment,
@@ -107,6 +113,7 @@ export const outcomeRecord = (
   outcome: Outcome,
   elapsedNs: bigint,
   path: string,
+  refunded = '',
 ): Record =>
   stepRecord(now, place, {
     state: OUTCOME[outcome.kind],
@@ -115,6 +122,7 @@ export const outcomeRecord = (
     proof: [...outcome.proof],
     elapsedNs,
     path,
+    refunded,
   });
 
 export const progressRecord = (
@@ -130,10 +138,15 @@ export const progressRecord = (
     bytesTotal: BigInt(progress.totalBytes),
   });
 
-export const vmRecord = (now: Moment, view: VmView): Record =>
-  record(now, view.id, view.incident, { $case: 'vm', value: vmUpdate(view) });
+/** `continuous` is told as contact is made, and only then. */
+export const vmRecord = (now: Moment, view: VmView, continuous?: boolean): Record =>
+  record(now, view.id, view.incident, {
+    $case: 'vm',
+    value: { ...vmUpdate(view), continuous },
+  });
 
 export const vmUpdate = (view: VmView): VmUpdate => ({
+  continuous: undefined,
   uid: view.uid,
   driver: view.driver,
   contact: CONTACT[view.contact],
@@ -144,10 +157,22 @@ export const vmUpdate = (view: VmView): VmUpdate => ({
   reason: view.reason,
 });
 
-export const policyRecord = (now: Moment, policy: Policy, source: string): Record =>
+export const policyRecord = (
+  now: Moment,
+  policy: Policy,
+  source: string,
+  atStart: boolean,
+): Record =>
   record(now, '', '', {
     $case: 'policy',
-    value: { name: policy.name, hash: policy.hash, mode: MODE[policy.mode], source },
+    value: {
+      name: policy.name,
+      hash: policy.hash,
+      mode: MODE[policy.mode],
+      source,
+      atStart,
+      hostBootId: now.hostBootId,
+    },
   });
 
 export const operatorRecord = (
@@ -175,6 +200,7 @@ const record = (now: Moment, vmId: string, incidentId: string, body: Record['bod
   recordedAt: new Date(now.wallMs),
   vmId,
   incidentId,
+  monotonicUs: BigInt(Math.round(now.monoMs * 1_000)),
   body,
 });
 
@@ -193,6 +219,8 @@ const stepRecord = (now: Moment, place: StepPlace, update: Partial<StepUpdate>):
       path: '',
       bytesDone: 0n,
       bytesTotal: 0n,
+      charged: '',
+      refunded: '',
       ...update,
     },
   });

@@ -2,7 +2,7 @@ import type { Moment } from '../lib/clock.js';
 import type { Policy } from '../policy/policy.js';
 import type { Driver } from '../vmm/driver.js';
 import type { VmView } from './engine.js';
-import { newVmRow, type VmRow } from './vm-row.js';
+import { rowOf, type VmRow } from './vm-row.js';
 import { type VmLive, vmView } from './vm-view.js';
 import type { World } from './world.js';
 
@@ -65,9 +65,7 @@ export class Roster {
     // A reporter's uid never replaces what is kept of a VM that its operator has named.
     const configured = this.#entries.get(id)?.configured;
     const uid = configured?.uid ?? reportedUid;
-    if (row === undefined) return newVmRow(id, uid);
-    if (uid === '' || row.uid === uid) return row;
-    return row.uid === '' ? { ...row, uid } : newVmRow(id, uid);
+    return rowOf(id, row, uid);
   }
 
   view(row: VmRow, policy: Policy, now: Moment): VmView {

@@ -1,6 +1,7 @@
-import type { GuestState, Inspection, Sighting } from '../vmm/driver.js';
+import type { Inspection, Sighting } from '../vmm/driver.js';
 import type { Actuator } from './actuator.js';
-import { advance, resume } from './advance.js';
+import { advance, ranMaybe, resume } from './advance.js';
+import { contacted } from './boot.js';
 import { type Core, messageOf } from './core.js';
 import type { Ingest } from './ingest.js';
 import { Intake } from './intake.js';
@@ -93,12 +94,7 @@ export class Sightings {
     const { inspection, continuous, warnings, startedToWait } = sighting;
     entry.live = { ...entry.live, contact: 'connected', warnings, startedToWait };
     const before = roster.row(vm);
-    await this.#commit({
-      ...before,
-      epoch: before.epoch + (before.seen !== null && !continuous ? 1 : 0),
-      burst: null,
-      seen: seenOnConnect(before, inspection),
-    });
+    await this.#commit(contacted(before, inspection, continuous), continuous);
     health.up(`vm ${vm}`);
     log.info({ vm, state: inspection.raw, bootId: inspection.bootId }, 'VMM connected');
     const view = this.#core.view(roster.row(vm));
@@ -148,30 +144,9 @@ export class Sightings {
     this.#actuator.kick(vm);
   }
 
-  async #commit(row: VmRow): Promise<void> {
+  async #commit(row: VmRow, continuous?: boolean): Promise<void> {
     const { world, clock } = this.#core;
-    const record = vmRecord(clock.now(), this.#core.view(row));
+    const record = vmRecord(clock.now(), this.#core.view(row), continuous);
     await world.commit({ kind: 'outcome', row, records: [record] });
   }
 }
-
-/** What a driver tells by an event when it finds it: see `Sighting`. */
-const TOLD_BY_EVENT: ReadonlySet<GuestState> = new Set([
-  'panicked',
-  'shutdown',
-  'watchdog',
-  'error',
-]);
-
-/**
- * A guest found down counts as seen so only with the event that tells it, in that one's commit. Should this one alone
- * become durable (the journal refuses events, vmwarden is killed), the next life would think that it had been answered.
- */
-const seenOnConnect = ({ seen }: VmRow, { bootId, state, raw }: Inspection): VmRow['seen'] => {
-  const known = seen !== null && seen.bootId === bootId && seen.state === state;
-  return { bootId, state: TOLD_BY_EVENT.has(state) && !known ? 'unknown' : state, raw };
-};
-
-/** What an earlier life may have done can't be taken as not done: its attempt stays charged. */
-const ranMaybe = (row: VmRow): VmRow =>
-  row.incident === null ? row : { ...row, incident: { ...row.incident, ran: true } };

@@ -120,6 +120,13 @@ export const newVmRow = (id: string, uid: string): VmRow => ({
   remark: '',
 });
 
+/** The VM's row: a fresh one for a VM never seen, and for one whose uid says that it was made anew. */
+export const rowOf = (id: string, row: VmRow | undefined, uid: string): VmRow => {
+  if (row === undefined) return newVmRow(id, uid);
+  if (uid === '' || row.uid === uid) return row;
+  return row.uid === '' ? { ...row, uid } : newVmRow(id, uid);
+};
+
 export const VM_ROW_PREFIX = 'vm/';
 
 export const vmRowKey = (id: string): string => `${VM_ROW_PREFIX}${id}`;

@@ -23,6 +23,7 @@ export const recordJson = (record: Record): JsonObject => ({
   recordedAt: timeJson(record.recordedAt),
   vmId: record.vmId,
   incidentId: record.incidentId,
+  monotonicUs: countJson(record.monotonicUs),
   kind: record.body?.$case ?? null,
   ...(record.body !== undefined && { [record.body.$case]: bodyJson(record.body) }),
 });
@@ -50,12 +51,13 @@ const bodyJson = (body: Body): JsonObject => {
       };
     }
     case 'vm': {
-      const { contact, bootEpoch, phase, ...rest } = body.value;
+      const { contact, bootEpoch, phase, continuous, ...rest } = body.value;
       return {
         ...rest,
         contact: wordOf(Contact, contact),
         bootEpoch: countJson(bootEpoch),
         phase: wordOf(Phase, phase),
+        continuous: continuous ?? null,
       };
     }
     case 'policy':
@@ -86,6 +88,8 @@ const eventRecordJson = (value: EventRecord): JsonObject => ({
   reconciled: value.reconciled,
   count: value.count,
   firstAt: timeJson(value.firstAt),
+  fromDriver: value.fromDriver,
+  keptUid: value.keptUid ?? null,
 });
 
 /** An event of a newer vmwarden, with words that this one has not, comes as proto3 JSON, marked. */
@@ -121,6 +125,7 @@ const decisionJson = (value: Decision): JsonObject => ({
   monotonicMs: countJson(value.monotonicMs),
   hostBootId: value.hostBootId,
   notBefore: timeJson(value.notBefore),
+  outOfReach: value.outOfReach,
 });
 
 /** The word of an enum's number; the number itself when a newer vmwarden wrote it. */

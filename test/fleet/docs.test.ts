@@ -148,6 +148,7 @@ const crash = (vmId: string): Buffer =>
       recordedAt: new Date(1_790_000_000_000),
       vmId,
       incidentId: '',
+      monotonicUs: 1n,
       body: {
         $case: 'event',
         value: {
@@ -171,6 +172,7 @@ const crash = (vmId: string): Buffer =>
           reconciled: false,
           count: 1,
           firstAt: undefined,
+          fromDriver: false,
         },
       },
     }).finish(),

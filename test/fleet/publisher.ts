@@ -88,6 +88,7 @@ const encode = (body: NonNullable<Record['body']>, vmId: string): Buffer =>
       recordedAt: new Date(1_790_000_000_000),
       vmId,
       incidentId: '',
+      monotonicUs: 1n,
       body,
     }).finish(),
   );

@@ -26,6 +26,7 @@ describe('journal info and verify', () => {
       recordedAt: new Date(),
       vmId: vm,
       incidentId: '',
+      monotonicUs: 1n,
       body: {
         $case: 'vm',
         value: {

@@ -17,6 +17,7 @@ const record = (body: Record['body']): Record => ({
   recordedAt: at,
   vmId: 'web-1',
   incidentId: 'i-7',
+  monotonicUs: 5_000_250n,
   body,
 });
 
@@ -40,6 +41,7 @@ const eventBody = {
   reconciled: true,
   count: 2,
   firstAt: undefined,
+  fromDriver: true,
 };
 
 describe('a record in our own JSON', () => {
@@ -48,6 +50,7 @@ describe('a record in our own JSON', () => {
       recordedAt: '2026-11-22T17:00:00.123Z',
       vmId: 'web-1',
       incidentId: 'i-7',
+      monotonicUs: 5_000_250,
       kind: 'event',
       event: {
         event: {
@@ -70,6 +73,8 @@ describe('a record in our own JSON', () => {
         reconciled: true,
         count: 2,
         firstAt: null,
+        fromDriver: true,
+        keptUid: null,
       },
     });
   });
@@ -95,6 +100,7 @@ describe('a record in our own JSON', () => {
       monotonicMs: 5n,
       hostBootId: 'h',
       notBefore: undefined,
+      outOfReach: true,
     };
     expect(recordJson(record({ $case: 'decision', value }))['decision']).toEqual({
       ...value,
@@ -121,6 +127,8 @@ describe('a record in our own JSON', () => {
       path: 'a.elf',
       bytesDone: 1n << 60n,
       bytesTotal: 0n,
+      charged: '',
+      refunded: 'crash',
     };
     expect(recordJson(record({ $case: 'step', value: step }))['step']).toEqual({
       ...step,
@@ -138,6 +146,7 @@ describe('a record in our own JSON', () => {
       bootEpoch: 1n,
       phase: Phase.HELD,
       reason: 'r',
+      continuous: false,
     };
     expect(recordJson(record({ $case: 'vm', value: vm }))['vm']).toEqual({
       ...vm,
@@ -145,7 +154,14 @@ describe('a record in our own JSON', () => {
       bootEpoch: 1,
       phase: 'HELD',
     });
-    const policy = { name: 'p', hash: 'h', mode: PolicyMode.OBSERVE, source: 's' };
+    const policy = {
+      name: 'p',
+      hash: 'h',
+      mode: PolicyMode.OBSERVE,
+      source: 's',
+      atStart: true,
+      hostBootId: 'b',
+    };
     expect(recordJson(record({ $case: 'policy', value: policy }))['policy']).toEqual({
       ...policy,
       mode: 'OBSERVE',
@@ -170,6 +186,7 @@ describe('a record in our own JSON', () => {
       recordedAt: null,
       vmId: 'web-1',
       incidentId: 'i-7',
+      monotonicUs: 5_000_250,
       kind: null,
     });
     const event = { ...eventBody.event, anomalies: [99 as never] };

@@ -310,6 +310,11 @@ export interface Record {
   vmId: string;
   /** Empty outside an incident. */
   incidentId: string;
+  /**
+   * Microseconds of the host's monotonic clock, in the host boot of the PolicyRevision or Decision before it: ages that
+   * deciding looks at can be told again exactly, also where the wall clock was stepped.
+   */
+  monotonicUs: bigint;
   body:
     | { $case: "event"; value: EventRecord }
     | { $case: "decision"; value: Decision }
@@ -345,7 +350,13 @@ export interface EventRecord {
   reconciled: boolean;
   /** More than one: this many equal events, folded, since the VM sent more than 10 a second. */
   count: number;
-  firstAt: Date | undefined;
+  firstAt:
+    | Date
+    | undefined;
+  /** The VM's own driver saw it, in order; else a reporter told it. */
+  fromDriver: boolean;
+  /** The uid under which the VM is kept, where vm_uid says another one. */
+  keptUid?: string | undefined;
 }
 
 /** What a reporter says alone; a repeat is known by it. */
@@ -378,7 +389,11 @@ export interface Decision {
   monotonicMs: bigint;
   hostBootId: string;
   /** The first step starts no earlier; absent: at once. */
-  notBefore: Date | undefined;
+  notBefore:
+    | Date
+    | undefined;
+  /** The VMM could not be spoken to: the first step waits for contact. */
+  outOfReach: boolean;
 }
 
 export interface PlannedStep {
@@ -415,6 +430,10 @@ export interface StepUpdate {
   path: string;
   bytesDone: bigint;
   bytesTotal: bigint;
+  /** With STARTED: the budget that was charged one attempt in this commit. */
+  charged: string;
+  /** With an outcome: the budget that got its attempt back, since nothing of the plan reached the VMM. */
+  refunded: string;
 }
 
 export interface VmUpdate {
@@ -428,6 +447,11 @@ export interface VmUpdate {
   phase: Phase;
   /** Why, in a sentence. */
   reason: string;
+  /**
+   * Set as contact is made: whether the guest can be shown not to have booted since it was last seen. If not, the boot
+   * epoch was raised.
+   */
+  continuous?: boolean | undefined;
 }
 
 export interface PolicyRevision {
@@ -435,6 +459,9 @@ export interface PolicyRevision {
   hash: string;
   mode: PolicyMode;
   source: string;
+  /** vmwarden has just started with it; else it took the place of another. */
+  atStart: boolean;
+  hostBootId: string;
 }
 
 export interface OperatorAct {
@@ -451,7 +478,7 @@ export interface LossMarker {
 }
 
 function createBaseRecord(): Record {
-  return { recordedAt: undefined, vmId: "", incidentId: "", body: undefined };
+  return { recordedAt: undefined, vmId: "", incidentId: "", monotonicUs: 0n, body: undefined };
 }
 
 export const Record: MessageFns<Record> = {
@@ -464,6 +491,12 @@ export const Record: MessageFns<Record> = {
     }
     if (message.incidentId !== "") {
       writer.uint32(26).string(message.incidentId);
+    }
+    if (message.monotonicUs !== 0n) {
+      if (BigInt.asUintN(64, message.monotonicUs) !== message.monotonicUs) {
+        throw new globalThis.Error("value provided for field message.monotonicUs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.monotonicUs);
     }
     switch (message.body?.$case) {
       case "event":
@@ -526,6 +559,14 @@ export const Record: MessageFns<Record> = {
             }
 
             message.incidentId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.monotonicUs = reader.uint64() as bigint;
             continue;
           }
           case 10: {
@@ -613,6 +654,11 @@ export const Record: MessageFns<Record> = {
         : isSet(object.incident_id)
         ? globalThis.String(object.incident_id)
         : "",
+      monotonicUs: isSet(object.monotonicUs)
+        ? BigInt(object.monotonicUs)
+        : isSet(object.monotonic_us)
+        ? BigInt(object.monotonic_us)
+        : 0n,
       body: isSet(object.event)
         ? { $case: "event", value: EventRecord.fromJSON(object.event) }
         : isSet(object.decision)
@@ -642,6 +688,9 @@ export const Record: MessageFns<Record> = {
     if (message.incidentId !== "") {
       obj.incidentId = message.incidentId;
     }
+    if (message.monotonicUs !== 0n) {
+      obj.monotonicUs = message.monotonicUs.toString();
+    }
     if (message.body?.$case === "event") {
       obj.event = EventRecord.toJSON(message.body.value);
     } else if (message.body?.$case === "decision") {
@@ -668,6 +717,9 @@ export const Record: MessageFns<Record> = {
     message.recordedAt = object.recordedAt ?? undefined;
     message.vmId = object.vmId ?? "";
     message.incidentId = object.incidentId ?? "";
+    message.monotonicUs = (object.monotonicUs !== undefined && object.monotonicUs !== null)
+      ? BigInt(object.monotonicUs)
+      : 0n;
     switch (object.body?.$case) {
       case "event": {
         if (object.body?.value !== undefined && object.body?.value !== null) {
@@ -820,6 +872,8 @@ function createBaseEventRecord(): EventRecord {
     reconciled: false,
     count: 0,
     firstAt: undefined,
+    fromDriver: false,
+    keptUid: undefined,
   };
 }
 
@@ -863,6 +917,12 @@ export const EventRecord: MessageFns<EventRecord> = {
     }
     if (message.firstAt !== undefined) {
       Timestamp.encode(toTimestamp(message.firstAt), writer.uint32(98).fork()).join();
+    }
+    if (message.fromDriver !== false) {
+      writer.uint32(104).bool(message.fromDriver);
+    }
+    if (message.keptUid !== undefined) {
+      writer.uint32(114).string(message.keptUid);
     }
     return writer;
   },
@@ -976,6 +1036,22 @@ export const EventRecord: MessageFns<EventRecord> = {
             message.firstAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.fromDriver = reader.bool();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.keptUid = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1022,6 +1098,16 @@ export const EventRecord: MessageFns<EventRecord> = {
         : isSet(object.first_at)
         ? fromJsonTimestamp(object.first_at)
         : undefined,
+      fromDriver: isSet(object.fromDriver)
+        ? globalThis.Boolean(object.fromDriver)
+        : isSet(object.from_driver)
+        ? globalThis.Boolean(object.from_driver)
+        : false,
+      keptUid: isSet(object.keptUid)
+        ? globalThis.String(object.keptUid)
+        : isSet(object.kept_uid)
+        ? globalThis.String(object.kept_uid)
+        : undefined,
     };
   },
 
@@ -1063,6 +1149,12 @@ export const EventRecord: MessageFns<EventRecord> = {
     if (message.firstAt !== undefined) {
       obj.firstAt = message.firstAt.toISOString();
     }
+    if (message.fromDriver !== false) {
+      obj.fromDriver = message.fromDriver;
+    }
+    if (message.keptUid !== undefined) {
+      obj.keptUid = message.keptUid;
+    }
     return obj;
   },
 
@@ -1085,6 +1177,8 @@ export const EventRecord: MessageFns<EventRecord> = {
     message.reconciled = object.reconciled ?? false;
     message.count = object.count ?? 0;
     message.firstAt = object.firstAt ?? undefined;
+    message.fromDriver = object.fromDriver ?? false;
+    message.keptUid = object.keptUid ?? undefined;
     return message;
   },
 };
@@ -1312,6 +1406,7 @@ function createBaseDecision(): Decision {
     monotonicMs: 0n,
     hostBootId: "",
     notBefore: undefined,
+    outOfReach: false,
   };
 }
 
@@ -1358,6 +1453,9 @@ export const Decision: MessageFns<Decision> = {
     }
     if (message.notBefore !== undefined) {
       Timestamp.encode(toTimestamp(message.notBefore), writer.uint32(98).fork()).join();
+    }
+    if (message.outOfReach !== false) {
+      writer.uint32(104).bool(message.outOfReach);
     }
     return writer;
   },
@@ -1471,6 +1569,14 @@ export const Decision: MessageFns<Decision> = {
             message.notBefore = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.outOfReach = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1521,6 +1627,11 @@ export const Decision: MessageFns<Decision> = {
         : isSet(object.not_before)
         ? fromJsonTimestamp(object.not_before)
         : undefined,
+      outOfReach: isSet(object.outOfReach)
+        ? globalThis.Boolean(object.outOfReach)
+        : isSet(object.out_of_reach)
+        ? globalThis.Boolean(object.out_of_reach)
+        : false,
     };
   },
 
@@ -1562,6 +1673,9 @@ export const Decision: MessageFns<Decision> = {
     if (message.notBefore !== undefined) {
       obj.notBefore = message.notBefore.toISOString();
     }
+    if (message.outOfReach !== false) {
+      obj.outOfReach = message.outOfReach;
+    }
     return obj;
   },
 
@@ -1588,6 +1702,7 @@ export const Decision: MessageFns<Decision> = {
       : 0n;
     message.hostBootId = object.hostBootId ?? "";
     message.notBefore = object.notBefore ?? undefined;
+    message.outOfReach = object.outOfReach ?? false;
     return message;
   },
 };
@@ -1889,6 +2004,8 @@ function createBaseStepUpdate(): StepUpdate {
     path: "",
     bytesDone: 0n,
     bytesTotal: 0n,
+    charged: "",
+    refunded: "",
   };
 }
 
@@ -1935,6 +2052,12 @@ export const StepUpdate: MessageFns<StepUpdate> = {
         throw new globalThis.Error("value provided for field message.bytesTotal of type uint64 too large");
       }
       writer.uint32(88).uint64(message.bytesTotal);
+    }
+    if (message.charged !== "") {
+      writer.uint32(98).string(message.charged);
+    }
+    if (message.refunded !== "") {
+      writer.uint32(106).string(message.refunded);
     }
     return writer;
   },
@@ -2040,6 +2163,22 @@ export const StepUpdate: MessageFns<StepUpdate> = {
             message.bytesTotal = reader.uint64() as bigint;
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.charged = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.refunded = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2077,6 +2216,8 @@ export const StepUpdate: MessageFns<StepUpdate> = {
         : isSet(object.bytes_total)
         ? BigInt(object.bytes_total)
         : 0n,
+      charged: isSet(object.charged) ? globalThis.String(object.charged) : "",
+      refunded: isSet(object.refunded) ? globalThis.String(object.refunded) : "",
     };
   },
 
@@ -2115,6 +2256,12 @@ export const StepUpdate: MessageFns<StepUpdate> = {
     if (message.bytesTotal !== 0n) {
       obj.bytesTotal = message.bytesTotal.toString();
     }
+    if (message.charged !== "") {
+      obj.charged = message.charged;
+    }
+    if (message.refunded !== "") {
+      obj.refunded = message.refunded;
+    }
     return obj;
   },
 
@@ -2136,12 +2283,24 @@ export const StepUpdate: MessageFns<StepUpdate> = {
     message.bytesTotal = (object.bytesTotal !== undefined && object.bytesTotal !== null)
       ? BigInt(object.bytesTotal)
       : 0n;
+    message.charged = object.charged ?? "";
+    message.refunded = object.refunded ?? "";
     return message;
   },
 };
 
 function createBaseVmUpdate(): VmUpdate {
-  return { uid: "", driver: "", contact: 0, state: "", bootId: "", bootEpoch: 0n, phase: 0, reason: "" };
+  return {
+    uid: "",
+    driver: "",
+    contact: 0,
+    state: "",
+    bootId: "",
+    bootEpoch: 0n,
+    phase: 0,
+    reason: "",
+    continuous: undefined,
+  };
 }
 
 export const VmUpdate: MessageFns<VmUpdate> = {
@@ -2172,6 +2331,9 @@ export const VmUpdate: MessageFns<VmUpdate> = {
     }
     if (message.reason !== "") {
       writer.uint32(66).string(message.reason);
+    }
+    if (message.continuous !== undefined) {
+      writer.uint32(72).bool(message.continuous);
     }
     return writer;
   },
@@ -2253,6 +2415,14 @@ export const VmUpdate: MessageFns<VmUpdate> = {
             message.reason = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.continuous = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2283,6 +2453,7 @@ export const VmUpdate: MessageFns<VmUpdate> = {
         : 0n,
       phase: isSet(object.phase) ? phaseFromJSON(object.phase) : 0,
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      continuous: isSet(object.continuous) ? globalThis.Boolean(object.continuous) : undefined,
     };
   },
 
@@ -2312,6 +2483,9 @@ export const VmUpdate: MessageFns<VmUpdate> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.continuous !== undefined) {
+      obj.continuous = message.continuous;
+    }
     return obj;
   },
 
@@ -2328,12 +2502,13 @@ export const VmUpdate: MessageFns<VmUpdate> = {
     message.bootEpoch = (object.bootEpoch !== undefined && object.bootEpoch !== null) ? BigInt(object.bootEpoch) : 0n;
     message.phase = object.phase ?? 0;
     message.reason = object.reason ?? "";
+    message.continuous = object.continuous ?? undefined;
     return message;
   },
 };
 
 function createBasePolicyRevision(): PolicyRevision {
-  return { name: "", hash: "", mode: 0, source: "" };
+  return { name: "", hash: "", mode: 0, source: "", atStart: false, hostBootId: "" };
 }
 
 export const PolicyRevision: MessageFns<PolicyRevision> = {
@@ -2349,6 +2524,12 @@ export const PolicyRevision: MessageFns<PolicyRevision> = {
     }
     if (message.source !== "") {
       writer.uint32(34).string(message.source);
+    }
+    if (message.atStart !== false) {
+      writer.uint32(40).bool(message.atStart);
+    }
+    if (message.hostBootId !== "") {
+      writer.uint32(50).string(message.hostBootId);
     }
     return writer;
   },
@@ -2398,6 +2579,22 @@ export const PolicyRevision: MessageFns<PolicyRevision> = {
             message.source = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.atStart = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.hostBootId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2416,6 +2613,16 @@ export const PolicyRevision: MessageFns<PolicyRevision> = {
       hash: isSet(object.hash) ? globalThis.String(object.hash) : "",
       mode: isSet(object.mode) ? policyModeFromJSON(object.mode) : 0,
       source: isSet(object.source) ? globalThis.String(object.source) : "",
+      atStart: isSet(object.atStart)
+        ? globalThis.Boolean(object.atStart)
+        : isSet(object.at_start)
+        ? globalThis.Boolean(object.at_start)
+        : false,
+      hostBootId: isSet(object.hostBootId)
+        ? globalThis.String(object.hostBootId)
+        : isSet(object.host_boot_id)
+        ? globalThis.String(object.host_boot_id)
+        : "",
     };
   },
 
@@ -2433,6 +2640,12 @@ export const PolicyRevision: MessageFns<PolicyRevision> = {
     if (message.source !== "") {
       obj.source = message.source;
     }
+    if (message.atStart !== false) {
+      obj.atStart = message.atStart;
+    }
+    if (message.hostBootId !== "") {
+      obj.hostBootId = message.hostBootId;
+    }
     return obj;
   },
 
@@ -2445,6 +2658,8 @@ export const PolicyRevision: MessageFns<PolicyRevision> = {
     message.hash = object.hash ?? "";
     message.mode = object.mode ?? 0;
     message.source = object.source ?? "";
+    message.atStart = object.atStart ?? false;
+    message.hostBootId = object.hostBootId ?? "";
     return message;
   },
 };
