@@ -23,6 +23,7 @@ const checks = [
   ['biome', [bin('biome'), 'check', '--error-on-warnings', '.']],
   ['dependency directions', [bin('depcruise'), '--config', '.dependency-cruiser.cjs', 'src']],
   ['buf lint', [bin('buf'), 'lint']],
+  ['buf breaking', [bin('buf'), 'breaking', '--against', 'proto/released/vmwarden-v1.binpb']],
   ['build', [process.execPath, 'scripts/build.mjs']],
 ];
 

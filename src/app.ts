@@ -130,6 +130,7 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
       journal,
       health,
       log,
+      labels: new Map(config.vms.map(({ id, labels }) => [id, labels])),
     });
     ends.push(() => server.stop(config.stopTimeoutMs / 4));
     return { engine, journal, health, server, stop };

@@ -23,7 +23,12 @@ export const release = async (
 ): Promise<number> => {
   const { vm } = await withClient(VmServiceClient, socket, (client) =>
     call<ReleaseVmResponse>((callback) =>
-      client.releaseVm({ vmId, actor, reason }, new Metadata(), deadline(), callback),
+      client.releaseVm(
+        { vmId, actor, reason, requestId: '' },
+        new Metadata(),
+        deadline(),
+        callback,
+      ),
     ),
   );
   if (json) await printJson(io.stdout, vm === undefined ? {} : vmJson(vm));

@@ -1,6 +1,7 @@
 import type { EventReport, Initiator, Origin, ReportKey } from '../event/report.js';
 import {
   Contact,
+  type OperatorAct,
   Phase,
   PolicyMode,
   Record,
@@ -178,8 +179,10 @@ export const policyRecord = (
 export const operatorRecord = (
   now: Moment,
   vm: string,
-  act: { readonly actor: string; readonly reason: string; readonly verb: string },
-): Record => record(now, vm, '', { $case: 'operator', value: { ...act } });
+  act: Pick<OperatorAct, 'actor' | 'reason' | 'verb'> & Partial<OperatorAct>,
+  incident = '',
+): Record =>
+  record(now, vm, incident, { $case: 'operator', value: { requestId: '', detail: '', ...act } });
 
 /** Records first to last were dropped; 0 to 0 for events that never became records. */
 export const lossRecord = (

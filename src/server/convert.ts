@@ -32,4 +32,5 @@ export const vmToProto = (view: VmView): Vm => ({
   })),
   nextAttempt: view.nextAttemptMs === null ? undefined : new Date(view.nextAttemptMs),
   warnings: [...view.warnings],
+  labels: {},
 });

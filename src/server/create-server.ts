@@ -8,10 +8,12 @@ import type { Journal } from '../journal/journal.js';
 import { Fault } from '../lib/fault.js';
 import type { Logger } from '../lib/logger.js';
 import { accessLog } from './access-log.js';
+import { type CallerLimits, createCallers } from './callers.js';
 import { registerEventService } from './event-service.js';
 import { registerHealth } from './health.js';
 import type { HealthView } from './health-board.js';
 import { listenUnix, type Umask } from './listen-unix.js';
+import type { VmLabels } from './record-filter.js';
 import { registerReflection } from './reflection.js';
 import { createRouter, type RouterOptions } from './router.js';
 import { registerVmService } from './vm-service.js';
@@ -25,6 +27,9 @@ export interface ServerOptions {
   readonly health: HealthView;
   readonly log: Logger;
   readonly limits?: Partial<Pick<RouterOptions, 'maxCalls' | 'maxStreams' | 'callTimeoutMs'>>;
+  readonly callerLimits?: Partial<CallerLimits>;
+  /** Labels of the configuration's VMs, for filters. Default: none. */
+  readonly labels?: VmLabels;
   /** Silence on a watch after which a heartbeat is sent. Default 15 s. */
   readonly heartbeatMs?: number;
 }
@@ -39,15 +44,20 @@ export interface RunningServer {
   stop(graceMs: number): Promise<void>;
 }
 
-/** A report is below 2 KiB; nothing that clients send is large. */
-const MAX_REQUEST_BYTES = 64 * 1024;
+/**
+ * Above it grpc-js ends the call, also a whole stream of batches. What a method takes is far less, and checked by the
+ * router and by ReportEvents.
+ */
+const MAX_TRANSPORT_BYTES = 4 * 1024 * 1024;
+
+const CALLER_LIMITS: CallerLimits = { callsPerSecond: 2_000, callsAtOnce: 4_000, streams: 32 };
 
 /** Faults: those of `listenUnix`. */
 export const startServer = async (options: ServerOptions): Promise<RunningServer> => {
   const { log, socket, heartbeatMs } = options;
   const stopping = new AbortController();
   const server = new Server({
-    'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
+    'grpc.max_receive_message_length': MAX_TRANSPORT_BYTES,
     'grpc.max_send_message_length': -1,
     'grpc.max_concurrent_streams': 1024,
     // A peer that is gone without a word is found out.
@@ -57,21 +67,32 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
     'grpc.enable_channelz': 0,
     interceptors: [accessLog(log)],
   });
-  const router = createRouter(server, { log, stopping: stopping.signal, ...options.limits });
-  registerEventService(
-    router,
-    options.engine,
-    options.journal,
-    heartbeatMs === undefined ? {} : { heartbeatMs },
-  );
+  const callers = createCallers({ ...CALLER_LIMITS, ...options.callerLimits });
+  const router = createRouter(server, {
+    log,
+    stopping: stopping.signal,
+    callers,
+    ...options.limits,
+  });
+  const labels = options.labels ?? new Map();
+  registerEventService(router, options.engine, options.journal, {
+    labels,
+    ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
+  });
   registerVmService(router, options.engine);
   registerHealth(router, options.health, SERVICES);
   registerReflection(router, SERVICES);
 
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const listener = await listenUnix(socket, options.umask, (connection) =>
-    injector.injectConnection(connection),
-  );
+  let connections = 0;
+  const listener = await listenUnix(socket, options.umask, (connection) => {
+    connections += 1;
+    const caller = `connection-${connections}`;
+    // What grpc-js tells of a peer; of one on a unix socket it would say nothing.
+    Object.defineProperty(connection, 'remoteAddress', { value: caller });
+    connection.once('close', () => callers.forget(caller));
+    injector.injectConnection(connection);
+  });
 
   const stop = async (graceMs: number): Promise<void> => {
     stopping.abort(new Fault('UNAVAILABLE', 'STOPPING', 'vmwarden is stopping'));

@@ -14,25 +14,55 @@ export const RECORD_KINDS: ReadonlyMap<number, string> = new Map([
 export interface RecordPeek {
   /** Empty for records of the host. */
   readonly vm: string;
+  /** Empty outside an incident. */
+  readonly incident: string;
   /** Empty: a kind that this version does not know. */
   readonly kind: string;
+  /** Number of EventType; 0 for records that are no events. */
+  readonly eventType: number;
 }
 
 const VM_ID = 2;
+const INCIDENT_ID = 3;
+const EVENT = 10;
 
-/** A stored Record's VM and kind, read from the outer tags alone. */
+/** What filters look at in a stored Record, read from the tags alone. */
 export const peekRecord = (bytes: Uint8Array): RecordPeek => {
   const reader = new BinaryReader(bytes);
   let vm = '';
+  let incident = '';
   let kind = '';
+  let eventType = 0;
   while (reader.pos < reader.len) {
     const [field, type] = reader.tag();
-    if (field === VM_ID && type === WireType.LengthDelimited) {
+    if (type === WireType.LengthDelimited && field === VM_ID) {
       vm = reader.string();
-      continue;
+    } else if (type === WireType.LengthDelimited && field === INCIDENT_ID) {
+      incident = reader.string();
+    } else {
+      kind = RECORD_KINDS.get(field) ?? kind;
+      if (type === WireType.LengthDelimited && field === EVENT) {
+        eventType = eventTypeOf(reader.bytes());
+      } else reader.skip(type, field);
     }
-    kind = RECORD_KINDS.get(field) ?? kind;
+  }
+  return { vm, incident, kind, eventType: kind === 'event' ? eventType : 0 };
+};
+
+/** EventRecord.event.type: the first field of the first field. */
+const eventTypeOf = (eventRecord: Uint8Array): number => {
+  const event = fieldOne(eventRecord);
+  const type = event instanceof Uint8Array ? fieldOne(event) : 0;
+  return typeof type === 'number' ? type : 0;
+};
+
+const fieldOne = (bytes: Uint8Array): Uint8Array | number => {
+  const reader = new BinaryReader(bytes);
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (field === 1 && type === WireType.LengthDelimited) return reader.bytes();
+    if (field === 1 && type === WireType.Varint) return reader.int32();
     reader.skip(type, field);
   }
-  return { vm, kind };
+  return 0;
 };

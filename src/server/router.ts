@@ -10,6 +10,8 @@ import type {
 import { Fault, isFault } from '../lib/fault.js';
 import type { Logger } from '../lib/logger.js';
 import { callLifetime, cancelled, streamLifetime } from './call-lifetime.js';
+import { type Callers, tooMany } from './callers.js';
+import { createSlots, type Slots } from './slots.js';
 import { statusFromError } from './status.js';
 
 /**
@@ -26,6 +28,7 @@ export interface Router {
     method: Method<Req, Res>,
     handle: (request: Req, stream: ResponseStream<Res>) => Promise<void>,
   ): void;
+  /** When the server stops the requests end with the reason; what is written goes out until the server's grace ends. */
   bidi<Req, Res>(
     method: Method<Req, Res>,
     handle: (requests: AsyncIterable<Req>, stream: ResponseStream<Res>) => Promise<void>,
@@ -59,6 +62,7 @@ export interface RouterOptions {
   readonly log: Logger;
   /** Aborts with a Fault when streams must end. */
   readonly stopping: AbortSignal;
+  readonly callers: Callers;
   /** Calls under way at once, of each unary method. Default 1024. */
   readonly maxCalls?: number;
   /** Open streams at once, of each streaming method. Default 64. */
@@ -67,10 +71,14 @@ export interface RouterOptions {
   readonly callTimeoutMs?: number;
 }
 
-type Received<Req> = { readonly message: Req } | { readonly problem: string };
+/** A report is below 2 KiB; nothing that clients send in one call is large, but batches, whose service bounds them. */
+const MAX_REQUEST_BYTES = 64 * 1024;
+
+type Received<Req> = { readonly message: Req } | { readonly problem: Fault };
 
 export const createRouter = (server: Server, options: RouterOptions): Router => {
-  const { log, stopping, maxCalls = 1024, maxStreams = 64, callTimeoutMs = 30_000 } = options;
+  const { log, stopping, callers } = options;
+  const { maxCalls = 1024, maxStreams = 64, callTimeoutMs = 30_000 } = options;
 
   const fail = (path: string, error: unknown) => {
     if (!isFault(error)) log.error({ path, error }, 'call failed');
@@ -80,15 +88,19 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
   const stream = async <Req, Res>(
     call: ServerWritableStream<Received<Req>, Res> | ServerDuplexStream<Received<Req>, Res>,
     slots: Slots,
+    stop: AbortSignal,
     run: (stream: ResponseStream<Res>) => Promise<void>,
   ): Promise<void> => {
-    const lifetime = streamLifetime(call, stopping);
+    const lifetime = streamLifetime(call, stop);
     call.on('error', () => {
       // Also in place once the handler is through: a late error of the transport has no one else to go to.
     });
     const release = slots.take();
+    let close: (() => void) | null = null;
     try {
-      if (release === null) throw tooMany('streams', maxStreams);
+      callers.admit(call.getPeer());
+      if (release === null) throw tooMany('streams of this method', maxStreams);
+      close = callers.openStream(call.getPeer(), call.getPath());
       await run({
         signal: lifetime.signal,
         write: (message) => write(call, lifetime.signal, message),
@@ -97,6 +109,7 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
     } catch (error) {
       if (!call.cancelled) call.emit('error', fail(call.getPath(), error));
     } finally {
+      close?.();
       release?.();
       lifetime.end();
     }
@@ -114,7 +127,8 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
         const release = slots.take();
         const lifetime = callLifetime(call, callTimeoutMs);
         try {
-          if (release === null) throw tooMany('calls', maxCalls);
+          callers.admit(call.getPeer());
+          if (release === null) throw tooMany('calls of this method', maxCalls);
           const answer = handle(opened(call.request), {
             signal: lifetime.signal,
             sendMetadata: (metadata) => call.sendMetadata(metadata),
@@ -135,7 +149,9 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
       type Req = Parameters<typeof handle>[0];
       type Message = Parameters<Parameters<typeof handle>[1]['write']>[0];
       const serve = (call: ServerWritableStream<Received<Req>, Message>): void =>
-        void stream(call, slots, async (responses) => handle(opened(call.request), responses));
+        void stream(call, slots, stopping, async (responses) =>
+          handle(opened(call.request), responses),
+        );
       server.register(
         method.path,
         serve,
@@ -150,36 +166,76 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
       type Req = Parameters<typeof handle>[0] extends AsyncIterable<infer R> ? R : never;
       type Message = Parameters<Parameters<typeof handle>[1]['write']>[0];
       const serve = (call: ServerDuplexStream<Received<Req>, Message>): void =>
-        void stream(call, slots, (responses) => handle(requests<Req>(call), responses));
-      server.register(method.path, serve, method.responseSerialize, receive(method), 'bidi');
+        void stream(call, slots, NEVER, (responses) =>
+          handle(requests<Req>(call, stopping), responses),
+        );
+      server.register(
+        method.path,
+        serve,
+        method.responseSerialize,
+        receive(method, Number.POSITIVE_INFINITY),
+        'bidi',
+      );
     },
   };
 };
 
+/** What bidi handlers get as requests ends at the stop; their answers do not. */
+const NEVER = new AbortController().signal;
+
 /** grpc-js hides why a message could not be decoded; so decoding never throws, and the handler tells. */
 const receive =
-  <Req, Res>(method: Method<Req, Res>) =>
+  <Req, Res>(method: Method<Req, Res>, maxBytes = MAX_REQUEST_BYTES) =>
   (bytes: Buffer): Received<Req> => {
+    if (bytes.length > maxBytes) return { problem: tooLarge(bytes.length, maxBytes) };
     try {
       return { message: method.requestDeserialize(bytes) };
     } catch (error) {
-      return { problem: error instanceof Error ? error.message : String(error) };
+      return { problem: malformed(error instanceof Error ? error.message : String(error)) };
     }
   };
 
 const opened = <Req>(received: Received<Req>): Req => {
   if ('message' in received) return received.message;
-  throw new Fault(
-    'INVALID_ARGUMENT',
-    'MALFORMED_MESSAGE',
-    `The request is no valid message of this method's type: ${received.problem}`,
-  );
+  throw received.problem;
 };
 
-async function* requests<Req>(call: ServerDuplexStream<Received<Req>, never>): AsyncGenerator<Req> {
+const malformed = (why: string): Fault =>
+  new Fault(
+    'INVALID_ARGUMENT',
+    'MALFORMED_MESSAGE',
+    `The request is no valid message of this method's type: ${why}`,
+  );
+
+const tooLarge = (bytes: number, maxBytes: number): Fault =>
+  new Fault(
+    'RESOURCE_EXHAUSTED',
+    'MESSAGE_TOO_LARGE',
+    `The request has ${bytes} bytes, at most ${maxBytes} are taken`,
+    { metadata: { limitBytes: String(maxBytes) } },
+  );
+
+async function* requests<Req>(
+  call: ServerDuplexStream<Received<Req>, never>,
+  stopping: AbortSignal,
+): AsyncGenerator<Req> {
   // Plain iteration would destroy the stream at the end of the requests, before its status is sent.
-  for await (const received of call.iterator({ destroyOnReturn: false })) {
-    yield opened<Req>(received);
+  const iterator = call.iterator({ destroyOnReturn: false })[Symbol.asyncIterator]();
+  let onStop = (): void => undefined;
+  const stopped = new Promise<never>((_resolve, reject) => {
+    onStop = () => reject(stopping.reason);
+  });
+  stopped.catch(() => undefined);
+  if (stopping.aborted) onStop();
+  else stopping.addEventListener('abort', onStop, { once: true });
+  try {
+    for (;;) {
+      const next = await Promise.race([iterator.next(), stopped]);
+      if (next.done === true) return;
+      yield opened<Req>(next.value);
+    }
+  } finally {
+    stopping.removeEventListener('abort', onStop);
   }
 }
 
@@ -199,32 +255,3 @@ const write = <Req, Res>(
       else resolve();
     });
   });
-
-const tooMany = (what: string, max: number): Fault =>
-  new Fault(
-    'RESOURCE_EXHAUSTED',
-    'TOO_MANY_CALLS',
-    `${max} ${what} of this method are open already`,
-    {
-      retryAfterMs: 1000,
-      metadata: { limit: String(max) },
-    },
-  );
-
-interface Slots {
-  /** null: none is left. */
-  take(): (() => void) | null;
-}
-
-const createSlots = (max: number): Slots => {
-  let taken = 0;
-  return {
-    take: () => {
-      if (taken >= max) return null;
-      taken += 1;
-      return () => {
-        taken -= 1;
-      };
-    },
-  };
-};

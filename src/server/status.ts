@@ -14,18 +14,19 @@ const MAX_VIOLATIONS = 8;
 
 /** What a caller gets for `error`. Anything that isn't a Fault is a defect: it is told apart, not told about. */
 export const statusFromError = (error: unknown): StatusObject => {
+  const message = statusMessage(error);
+  const metadata = new Metadata();
+  metadata.set('grpc-status-details-bin', Buffer.from(Status.encode(message).finish()));
+  return { code: message.code, details: message.message, metadata };
+};
+
+/** The same as a message, for acks that bear an error while their stream lives. */
+export const statusMessage = (error: unknown): Status => {
   const fault = isFault(error)
     ? error
     : new Fault('INTERNAL', 'INTERNAL_ERROR', 'vmwarden failed; its log says why');
   const message = wellFormed(fault.message, MAX_MESSAGE);
-  const metadata = new Metadata();
-  metadata.set(
-    'grpc-status-details-bin',
-    Buffer.from(
-      Status.encode({ code: status[fault.code], message, details: details(fault) }).finish(),
-    ),
-  );
-  return { code: status[fault.code], details: message, metadata };
+  return { code: status[fault.code], message, details: details(fault) };
 };
 
 const details = (fault: Fault): Any[] => {

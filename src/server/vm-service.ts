@@ -19,7 +19,7 @@ export const registerVmService = (router: Router, engine: Engine): void => {
   router.unary(VmServiceService.releaseVm, async (request) => {
     checkRelease(request);
     const view = await engine.release(request.vmId, request.actor, request.reason);
-    return { vm: vmToProto(view) };
+    return { vm: vmToProto(view), found: '', sequence: 0n, repeat: false };
   });
 };
 

@@ -1,28 +1,33 @@
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { WatchRecordsRequest } from '../gen/vmwarden/v1/event_service.js';
-import type { Journal, Sequence, StoredRecord } from '../journal/journal.js';
-import { Fault, type Violation } from '../lib/fault.js';
-import { peekRecord, RECORD_KINDS } from './record-peek.js';
+import type { Journal, Sequence } from '../journal/journal.js';
+import { Fault } from '../lib/fault.js';
+import { encodeBatch } from './encode-records.js';
+import { createFieldCheck } from './field-check.js';
+import { sameJournal } from './list-records.js';
+import { recordFilter, type VmLabels } from './record-filter.js';
 import type { ResponseStream } from './router.js';
 
 export interface WatchOptions {
   /** Silence after which a heartbeat is sent. Default 15 s. */
   readonly heartbeatMs?: number;
+  /** Default: no VM has labels. */
+  readonly labels?: VmLabels;
 }
 
 /** About this much of the journal is held for each watcher, whatever it has still to read. */
 const BATCH_BYTES = 256 * 1024;
 const BATCH_RECORDS = 512;
-const MAX_FILTER_VMS = 256;
 
 /** Sends encoded WatchRecordsResponse messages until the signal aborts, or the newest record was sent. */
 export const watchRecords = async (
   journal: Journal,
   request: WatchRecordsRequest,
   stream: ResponseStream<Uint8Array>,
-  { heartbeatMs = 15_000 }: WatchOptions = {},
+  { heartbeatMs = 15_000, labels = new Map() }: WatchOptions = {},
 ): Promise<void> => {
-  const wanted = filterOf(request);
+  const check = createFieldCheck();
+  const filter = recordFilter(request, labels, check);
+  check.done('The watch can not be filtered so');
   let scanned = startOf(journal, request);
   // Records that come while the last batch is on its way are not waited for.
   const goal = request.untilNewest ? journal.status().newest : Number.POSITIVE_INFINITY;
@@ -34,12 +39,12 @@ export const watchRecords = async (
         after: scanned,
         limit: BATCH_RECORDS,
         maxBytes: BATCH_BYTES,
-        ...(request.vmIds.length === 1 ? { vm: request.vmIds[0] ?? '' } : {}),
+        ...(filter.onlyVm === null ? {} : { vm: filter.onlyVm }),
       });
       stream.signal.throwIfAborted();
       const caughtUp = batch.scanned === scanned;
       scanned = batch.scanned;
-      const records = batch.records.filter(wanted);
+      const records = batch.records.filter(({ bytes }) => filter.wants(bytes));
       const last = scanned >= goal;
       if (records.length > 0 || last) {
         await stream.write(encodeBatch(journal.id, records, scanned));
@@ -98,43 +103,8 @@ const createNews = (journal: Journal, signal: AbortSignal, heartbeatMs: number) 
   };
 };
 
-const filterOf = (request: WatchRecordsRequest): ((record: StoredRecord) => boolean) => {
-  const known = [...RECORD_KINDS.values()];
-  const violations: Violation[] = request.kinds.flatMap((kind, index) =>
-    known.includes(kind)
-      ? []
-      : [{ field: `kinds[${index}]`, value: quote(kind), expected: `one of ${known.join(', ')}` }],
-  );
-  if (request.vmIds.length > MAX_FILTER_VMS) {
-    violations.push({
-      field: 'vmIds',
-      value: `${request.vmIds.length} ids`,
-      expected: `at most ${MAX_FILTER_VMS}; leave it empty and filter what comes`,
-    });
-  }
-  if (violations.length > 0) {
-    throw new Fault('INVALID_ARGUMENT', 'INVALID_FIELDS', 'The watch can not be filtered so', {
-      violations,
-    });
-  }
-  const vms = new Set(request.vmIds);
-  const kinds = new Set(request.kinds);
-  if (kinds.size === 0 && vms.size < 2) return () => true;
-  return ({ bytes }) => {
-    const { vm, kind } = peekRecord(bytes);
-    return (vms.size === 0 || vms.has(vm)) && (kinds.size === 0 || kinds.has(kind));
-  };
-};
-
 const startOf = (journal: Journal, request: WatchRecordsRequest): Sequence => {
-  if (request.journalId !== '' && request.journalId !== journal.id) {
-    throw new Fault(
-      'FAILED_PRECONDITION',
-      'OTHER_JOURNAL',
-      'This host has another journal now; its sequences start afresh, so watch from 0',
-      { metadata: { journalId: journal.id } },
-    );
-  }
+  sameJournal(journal, request.journalId);
   const { oldest, newest } = journal.status();
   if (request.afterSequence === 0n) {
     const back = request.newest === 0 ? newest : request.newest;
@@ -143,7 +113,7 @@ const startOf = (journal: Journal, request: WatchRecordsRequest): Sequence => {
   if (request.newest > 0) {
     throw new Fault('INVALID_ARGUMENT', 'INVALID_FIELDS', 'The watch begins in two places', {
       violations: [
-        { field: 'newest', value: String(request.newest), expected: '0 with an afterSequence' },
+        { field: 'newest', value: String(request.newest), expected: '0 with an after_sequence' },
       ],
     });
   }
@@ -156,24 +126,4 @@ const startOf = (journal: Journal, request: WatchRecordsRequest): Sequence => {
     );
   }
   return Number(request.afterSequence);
-};
-
-const quote = (text: string): string => JSON.stringify(text.slice(0, 64));
-
-/** Field `record` of SequencedRecord takes the stored bytes as they are: on the wire a message is its bytes. */
-const encodeBatch = (
-  journalId: string,
-  records: readonly StoredRecord[],
-  scanned: Sequence,
-): Uint8Array => {
-  const writer = new BinaryWriter();
-  writer.uint32(10).string(journalId);
-  for (const { sequence, bytes } of records) {
-    writer.uint32(18).fork();
-    writer.uint32(8).uint64(sequence);
-    writer.uint32(18).bytes(bytes);
-    writer.join();
-  }
-  writer.uint32(24).uint64(scanned);
-  return writer.finish();
 };

@@ -78,7 +78,10 @@ export const createPublisher = (client: () => Redis): TestPublisher => ({
 
 export const encodeRecord = (vmId: string): Buffer =>
   encode(
-    { $case: 'operator', value: { actor: 'a test', reason: 'to be read', verb: 'hold' } },
+    {
+      $case: 'operator',
+      value: { actor: 'a test', reason: 'to be read', verb: 'hold', requestId: '', detail: '' },
+    },
     vmId,
   );
 

@@ -166,7 +166,7 @@ describe('a record in our own JSON', () => {
       ...policy,
       mode: 'OBSERVE',
     });
-    const operator = { actor: 'a', reason: 'r', verb: 'hold' };
+    const operator = { actor: 'a', reason: 'r', verb: 'hold', requestId: 'q', detail: 'd' };
     expect(recordJson(record({ $case: 'operator', value: operator }))['operator']).toEqual(
       operator,
     );

@@ -120,6 +120,32 @@ describePart('buf', 'buf curl', () => {
     });
   });
 
+  test('reports batches in a stream, and pages through what they left', async () => {
+    const { socket } = await startTestServer();
+    const batches = [1, 2].map((batchId) => ({ batchId, reports: [event, { vmId: 'no/slash' }] }));
+    const reported = await bufCurl(socket, [
+      '--data',
+      batches.map((batch) => JSON.stringify(batch)).join('\n'),
+      url('vmwarden.v1.EventService/ReportEvents'),
+    ]);
+    expect(reported).toMatchObject({ exitCode: 0, stderr: '' });
+    const acks = reported.stdout.trim().split('\n{').length;
+    expect(acks).toBe(2);
+    expect(reported.stdout).toContain('"code": 3');
+    const listed = await bufCurl(socket, [
+      '--data',
+      '{"pageSize":1,"orderBy":"sequence desc","kinds":["event"]}',
+      url('vmwarden.v1.EventService/ListRecords'),
+    ]);
+    expect(JSON.parse(listed.stdout)).toMatchObject({ records: [{ sequence: '2' }] });
+    const got = await bufCurl(socket, [
+      '--data',
+      '{"sequence":1}',
+      url('vmwarden.v1.EventService/GetRecord'),
+    ]);
+    expect(JSON.parse(got.stdout)).toMatchObject({ record: { record: { vmId: 'web-1' } } });
+  });
+
   test('asks for health, and for VMs page by page', async () => {
     const { socket } = await startTestServer({ vms: ['a', 'b', 'c'].map((id) => vmView(id)) });
     const health = await bufCurl(socket, ['--data', '{}', url('grpc.health.v1.Health/Check')]);

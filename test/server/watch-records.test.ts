@@ -8,6 +8,7 @@ import {
   WatchRecordsResponse,
 } from '../../src/gen/vmwarden/v1/event_service.js';
 import { Record } from '../../src/gen/vmwarden/v1/record.js';
+import { EventType } from '../../src/gen/vmwarden/v1/system_event.js';
 import type { Journal, ReadQuery } from '../../src/journal/journal.js';
 import { MemoryJournal } from '../../src/journal/memory-journal.js';
 import { detailsOf, startTestServer, type TestServer } from '../support/grpc-server.js';
@@ -244,5 +245,37 @@ describe('WatchRecords', () => {
       const { code } = await watch(server, { untilNewest: true }).ended;
       return code === status.OK;
     });
+  });
+});
+
+describe('the further filters of WatchRecords', () => {
+  const event = (vmId: string, type: EventType): Uint8Array =>
+    Record.encode(
+      Record.fromPartial({ vmId, body: { $case: 'event', value: { event: { type } } } }),
+    ).finish();
+
+  test.each<[string, Partial<WatchRecordsRequest>, bigint[]]>([
+    ['event types', { eventTypes: [EventType.CRASH] }, [1n, 3n]],
+    ['labels', { labels: { tier: 'prod' } }, [1n, 2n, 4n]],
+    ['labels and VMs', { labels: { tier: 'prod' }, vmIds: ['b'] }, []],
+    ['labels that nobody has', { labels: { tier: 'scratch' } }, []],
+    ['labels and types', { labels: { tier: 'prod' }, eventTypes: [EventType.CRASH] }, [1n]],
+  ])('%s', async (_what, filter, expected) => {
+    const labels = new Map([['a', { tier: 'prod' }]]);
+    const server = await startTestServer({ labels });
+    await server.journal.append({
+      kind: 'ingest',
+      records: [
+        { vm: 'a', bytes: event('a', EventType.CRASH) },
+        { vm: 'a', bytes: event('a', EventType.RESET) },
+        { vm: 'b', bytes: event('b', EventType.CRASH) },
+        { vm: 'a', bytes: bytesOf('a', 'decision') },
+      ],
+      rows: [],
+    }).durable;
+    const watcher = watch(server, { ...filter, untilNewest: true });
+    expect((await watcher.ended).code).toBe(status.OK);
+    expect(sequences(watcher)).toEqual(expected);
+    expect(watcher.messages.at(-1)?.scannedSequence).toBe(4n);
   });
 });

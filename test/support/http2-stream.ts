@@ -9,6 +9,7 @@ export const openStream = (
   socket: string,
   path: string,
   request: Uint8Array,
+  { end = true }: { readonly end?: boolean } = {},
 ): { readonly stream: ClientHttp2Stream; close(): void } => {
   const session = connect('http://localhost', { createConnection: () => connectSocket(socket) });
   session.on('error', () => undefined);
@@ -18,7 +19,9 @@ export const openStream = (
     'content-type': 'application/grpc',
     te: 'trailers',
   });
-  stream.end(Buffer.concat([prefix(request.length), request]));
+  const message = Buffer.concat([prefix(request.length), request]);
+  if (end) stream.end(message);
+  else stream.write(message);
   return { stream, close: () => session.destroy() };
 };
 

@@ -1,5 +1,8 @@
 import type { ClientReadableStream } from '@grpc/grpc-js';
-import type { WatchRecordsResponse } from '../../src/gen/vmwarden/v1/event_service.js';
+import {
+  WatchRecordsRequest,
+  type WatchRecordsResponse,
+} from '../../src/gen/vmwarden/v1/event_service.js';
 import { Record, StepState } from '../../src/gen/vmwarden/v1/record.js';
 import { openLmdbReader } from '../../src/journal/lmdb/lmdb-reader.js';
 import type { LifeClient } from './life-client.js';
@@ -23,12 +26,9 @@ export class LifeLedger {
   follow(client: LifeClient): void {
     this.leave();
     const stream = client.events.watchRecords({
+      ...WatchRecordsRequest.create(),
       afterSequence: BigInt(this.records.length),
-      untilNewest: false,
-      vmIds: [],
-      kinds: [],
       journalId: this.#journalId,
-      newest: 0,
     });
     this.#stream = stream;
     stream.on('data', (batch: WatchRecordsResponse) => {

@@ -1,7 +1,8 @@
 import type { ClientReadableStream } from '@grpc/grpc-js';
-import type {
-  EventServiceClient,
-  WatchRecordsResponse,
+import {
+  type EventServiceClient,
+  WatchRecordsRequest,
+  type WatchRecordsResponse,
 } from '../../gen/vmwarden/v1/event_service.js';
 import type { Record } from '../../gen/vmwarden/v1/record.js';
 
@@ -13,14 +14,7 @@ export class Follower {
   #error: Error | null = null;
 
   constructor(client: EventServiceClient) {
-    this.#stream = client.watchRecords({
-      afterSequence: 0n,
-      untilNewest: false,
-      newest: 0,
-      vmIds: [],
-      kinds: [],
-      journalId: '',
-    });
+    this.#stream = client.watchRecords(WatchRecordsRequest.create());
     this.#stream.on('data', (batch: WatchRecordsResponse) => {
       for (const { record } of batch.records) if (record !== undefined) this.records.push(record);
       this.#wake();

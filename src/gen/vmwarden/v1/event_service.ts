@@ -10,9 +10,11 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
   type ClientReadableStream,
   type ClientUnaryCall,
+  type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
@@ -21,8 +23,18 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
+import { Status } from "../../google/rpc/status.js";
 import { Disposition, dispositionFromJSON, dispositionToJSON, SequencedRecord, SourceSequence } from "./record.js";
-import { Initiator, initiatorFromJSON, initiatorToJSON, RawEvent, SystemEvent } from "./system_event.js";
+import {
+  EventType,
+  eventTypeFromJSON,
+  eventTypeToJSON,
+  Initiator,
+  initiatorFromJSON,
+  initiatorToJSON,
+  RawEvent,
+  SystemEvent,
+} from "./system_event.js";
 
 export const protobufPackage = "vmwarden.v1";
 
@@ -36,7 +48,10 @@ export interface ReportEventRequest {
   raw:
     | RawEvent
     | undefined;
-  /** A repeat with the same id gets the first answer; at most 128 bytes. Empty: not known again. */
+  /**
+   * A repeat with the same id within 24 h gets the first answer, one with other content ALREADY_EXISTS. A UUID is best;
+   * at most 128 bytes. Empty: not known again.
+   */
   requestId: string;
   /** The alternative to request_id for a reporter that numbers its events. */
   sourceSequence:
@@ -60,6 +75,35 @@ export interface ReportEventResponse {
   repeat: boolean;
 }
 
+export interface ReportEventsRequest {
+  /** Comes back in the ack. Need not be unique. */
+  batchId: bigint;
+  /** 1 to 256. A batch has at most 256 KiB. */
+  reports: ReportEventRequest[];
+}
+
+/** The ack of one batch. */
+export interface ReportEventsResponse {
+  batchId: bigint;
+  /** Absent: each report of the batch has its result. Else nothing of the batch was taken, and this is why. */
+  status:
+    | Status
+    | undefined;
+  /** In the order of the reports. */
+  results: ReportResult[];
+}
+
+export interface ReportResult {
+  result:
+    | //
+    /** The event is durable in the journal. */
+    { $case: "response"; value: ReportEventResponse }
+    | //
+    /** What ReportEvent would have ended with. */
+    { $case: "error"; value: Status }
+    | undefined;
+}
+
 export interface WatchRecordsRequest {
   /** Records with a greater sequence are sent. 0: from the oldest. */
   afterSequence: bigint;
@@ -76,6 +120,15 @@ export interface WatchRecordsRequest {
    * else after_sequence is 0.
    */
   newest: number;
+  /** Only records of events of these types, and no other records; empty: all. */
+  eventTypes: EventType[];
+  /** Only records of VMs whose configuration has all of these labels. Empty: all. At most 16. */
+  labels: { [key: string]: string };
+}
+
+export interface WatchRecordsRequest_LabelsEntry {
+  key: string;
+  value: string;
 }
 
 export interface WatchRecordsResponse {
@@ -84,6 +137,46 @@ export interface WatchRecordsResponse {
   records: SequencedRecord[];
   /** How far the stream has come, also past records that the filter left out: resume from here. */
   scannedSequence: bigint;
+}
+
+export interface ListRecordsRequest {
+  /** At most this many records, 1 to 1000; 0: 100. A page may have fewer, also none, before the last. */
+  pageSize: number;
+  /** The next_page_token of the page before, with everything else but page_size as it was then. Empty: the first page. */
+  pageToken: string;
+  /** "sequence": from the oldest on; "sequence desc": from the newest back. Empty: "sequence". */
+  orderBy: string;
+  /** The filters of WatchRecordsRequest. */
+  vmIds: string[];
+  kinds: string[];
+  eventTypes: EventType[];
+  labels: { [key: string]: string };
+  /** Only records of this incident; empty: all. */
+  incidentId: string;
+}
+
+export interface ListRecordsRequest_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+export interface ListRecordsResponse {
+  journalId: string;
+  records: SequencedRecord[];
+  /** Empty: this was the last page. */
+  nextPageToken: string;
+}
+
+export interface GetRecordRequest {
+  /** From 1 on. */
+  sequence: bigint;
+  /** When not empty, the sequence is of this journal; another journal is FAILED_PRECONDITION. */
+  journalId: string;
+}
+
+export interface GetRecordResponse {
+  journalId: string;
+  record: SequencedRecord | undefined;
 }
 
 function createBaseReportEventRequest(): ReportEventRequest {
@@ -444,8 +537,316 @@ export const ReportEventResponse: MessageFns<ReportEventResponse> = {
   },
 };
 
+function createBaseReportEventsRequest(): ReportEventsRequest {
+  return { batchId: 0n, reports: [] };
+}
+
+export const ReportEventsRequest: MessageFns<ReportEventsRequest> = {
+  encode(message: ReportEventsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.batchId !== 0n) {
+      if (BigInt.asUintN(64, message.batchId) !== message.batchId) {
+        throw new globalThis.Error("value provided for field message.batchId of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.batchId);
+    }
+    for (const v of message.reports) {
+      ReportEventRequest.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportEventsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportEventsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.batchId = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reports.push(ReportEventRequest.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReportEventsRequest {
+    return {
+      batchId: isSet(object.batchId) ? BigInt(object.batchId) : isSet(object.batch_id) ? BigInt(object.batch_id) : 0n,
+      reports: globalThis.Array.isArray(object?.reports)
+        ? object.reports.map((e: any) => ReportEventRequest.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ReportEventsRequest): unknown {
+    const obj: any = {};
+    if (message.batchId !== 0n) {
+      obj.batchId = message.batchId.toString();
+    }
+    if (message.reports?.length) {
+      obj.reports = message.reports.map((e) => ReportEventRequest.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReportEventsRequest>): ReportEventsRequest {
+    return ReportEventsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReportEventsRequest>): ReportEventsRequest {
+    const message = createBaseReportEventsRequest();
+    message.batchId = (object.batchId !== undefined && object.batchId !== null) ? BigInt(object.batchId) : 0n;
+    message.reports = object.reports?.map((e) => ReportEventRequest.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReportEventsResponse(): ReportEventsResponse {
+  return { batchId: 0n, status: undefined, results: [] };
+}
+
+export const ReportEventsResponse: MessageFns<ReportEventsResponse> = {
+  encode(message: ReportEventsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.batchId !== 0n) {
+      if (BigInt.asUintN(64, message.batchId) !== message.batchId) {
+        throw new globalThis.Error("value provided for field message.batchId of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.batchId);
+    }
+    if (message.status !== undefined) {
+      Status.encode(message.status, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.results) {
+      ReportResult.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportEventsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportEventsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.batchId = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.status = Status.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.results.push(ReportResult.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReportEventsResponse {
+    return {
+      batchId: isSet(object.batchId) ? BigInt(object.batchId) : isSet(object.batch_id) ? BigInt(object.batch_id) : 0n,
+      status: isSet(object.status) ? Status.fromJSON(object.status) : undefined,
+      results: globalThis.Array.isArray(object?.results)
+        ? object.results.map((e: any) => ReportResult.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ReportEventsResponse): unknown {
+    const obj: any = {};
+    if (message.batchId !== 0n) {
+      obj.batchId = message.batchId.toString();
+    }
+    if (message.status !== undefined) {
+      obj.status = Status.toJSON(message.status);
+    }
+    if (message.results?.length) {
+      obj.results = message.results.map((e) => ReportResult.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReportEventsResponse>): ReportEventsResponse {
+    return ReportEventsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReportEventsResponse>): ReportEventsResponse {
+    const message = createBaseReportEventsResponse();
+    message.batchId = (object.batchId !== undefined && object.batchId !== null) ? BigInt(object.batchId) : 0n;
+    message.status = (object.status !== undefined && object.status !== null)
+      ? Status.fromPartial(object.status)
+      : undefined;
+    message.results = object.results?.map((e) => ReportResult.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReportResult(): ReportResult {
+  return { result: undefined };
+}
+
+export const ReportResult: MessageFns<ReportResult> = {
+  encode(message: ReportResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.result?.$case) {
+      case "response":
+        ReportEventResponse.encode(message.result.value, writer.uint32(10).fork()).join();
+        break;
+      case "error":
+        Status.encode(message.result.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.result = { $case: "response", value: ReportEventResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.result = { $case: "error", value: Status.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReportResult {
+    return {
+      result: isSet(object.response)
+        ? { $case: "response", value: ReportEventResponse.fromJSON(object.response) }
+        : isSet(object.error)
+        ? { $case: "error", value: Status.fromJSON(object.error) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: ReportResult): unknown {
+    const obj: any = {};
+    if (message.result?.$case === "response") {
+      obj.response = ReportEventResponse.toJSON(message.result.value);
+    } else if (message.result?.$case === "error") {
+      obj.error = Status.toJSON(message.result.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReportResult>): ReportResult {
+    return ReportResult.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReportResult>): ReportResult {
+    const message = createBaseReportResult();
+    switch (object.result?.$case) {
+      case "response": {
+        if (object.result?.value !== undefined && object.result?.value !== null) {
+          message.result = { $case: "response", value: ReportEventResponse.fromPartial(object.result.value) };
+        }
+        break;
+      }
+      case "error": {
+        if (object.result?.value !== undefined && object.result?.value !== null) {
+          message.result = { $case: "error", value: Status.fromPartial(object.result.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
 function createBaseWatchRecordsRequest(): WatchRecordsRequest {
-  return { afterSequence: 0n, untilNewest: false, vmIds: [], kinds: [], journalId: "", newest: 0 };
+  return {
+    afterSequence: 0n,
+    untilNewest: false,
+    vmIds: [],
+    kinds: [],
+    journalId: "",
+    newest: 0,
+    eventTypes: [],
+    labels: {},
+  };
 }
 
 export const WatchRecordsRequest: MessageFns<WatchRecordsRequest> = {
@@ -471,6 +872,16 @@ export const WatchRecordsRequest: MessageFns<WatchRecordsRequest> = {
     if (message.newest !== 0) {
       writer.uint32(48).uint32(message.newest);
     }
+    if (message.eventTypes.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.eventTypes) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      WatchRecordsRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
+    });
     return writer;
   },
 
@@ -535,6 +946,35 @@ export const WatchRecordsRequest: MessageFns<WatchRecordsRequest> = {
             message.newest = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag === 56) {
+              message.eventTypes.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.eventTypes.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            const entry8 = WatchRecordsRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry8.value !== undefined) {
+              message.labels[entry8.key] = entry8.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -571,6 +1011,25 @@ export const WatchRecordsRequest: MessageFns<WatchRecordsRequest> = {
         ? globalThis.String(object.journal_id)
         : "",
       newest: isSet(object.newest) ? globalThis.Number(object.newest) : 0,
+      eventTypes: globalThis.Array.isArray(object?.eventTypes)
+        ? object.eventTypes.map((e: any) => eventTypeFromJSON(e))
+        : globalThis.Array.isArray(object?.event_types)
+        ? object.event_types.map((e: any) => eventTypeFromJSON(e))
+        : [],
+      labels: isObject(object.labels)
+        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -594,6 +1053,18 @@ export const WatchRecordsRequest: MessageFns<WatchRecordsRequest> = {
     if (message.newest !== 0) {
       obj.newest = Math.round(message.newest);
     }
+    if (message.eventTypes?.length) {
+      obj.eventTypes = message.eventTypes.map((e) => eventTypeToJSON(e));
+    }
+    if (message.labels) {
+      const entries = globalThis.Object.entries(message.labels) as [string, string][];
+      if (entries.length > 0) {
+        obj.labels = {};
+        entries.forEach(([k, v]) => {
+          obj.labels[k] = v;
+        });
+      }
+    }
     return obj;
   },
 
@@ -610,6 +1081,101 @@ export const WatchRecordsRequest: MessageFns<WatchRecordsRequest> = {
     message.kinds = object.kinds?.map((e) => e) || [];
     message.journalId = object.journalId ?? "";
     message.newest = object.newest ?? 0;
+    message.eventTypes = object.eventTypes?.map((e) => e) || [];
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseWatchRecordsRequest_LabelsEntry(): WatchRecordsRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const WatchRecordsRequest_LabelsEntry: MessageFns<WatchRecordsRequest_LabelsEntry> = {
+  encode(message: WatchRecordsRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchRecordsRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchRecordsRequest_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchRecordsRequest_LabelsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: WatchRecordsRequest_LabelsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WatchRecordsRequest_LabelsEntry>): WatchRecordsRequest_LabelsEntry {
+    return WatchRecordsRequest_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchRecordsRequest_LabelsEntry>): WatchRecordsRequest_LabelsEntry {
+    const message = createBaseWatchRecordsRequest_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -730,6 +1296,636 @@ export const WatchRecordsResponse: MessageFns<WatchRecordsResponse> = {
   },
 };
 
+function createBaseListRecordsRequest(): ListRecordsRequest {
+  return { pageSize: 0, pageToken: "", orderBy: "", vmIds: [], kinds: [], eventTypes: [], labels: {}, incidentId: "" };
+}
+
+export const ListRecordsRequest: MessageFns<ListRecordsRequest> = {
+  encode(message: ListRecordsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    if (message.orderBy !== "") {
+      writer.uint32(26).string(message.orderBy);
+    }
+    for (const v of message.vmIds) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.kinds) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.eventTypes.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.eventTypes) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      ListRecordsRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(58).fork()).join();
+    });
+    if (message.incidentId !== "") {
+      writer.uint32(66).string(message.incidentId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRecordsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRecordsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.orderBy = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.vmIds.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kinds.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag === 48) {
+              message.eventTypes.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.eventTypes.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            const entry7 = ListRecordsRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry7.value !== undefined) {
+              message.labels[entry7.key] = entry7.value;
+            }
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.incidentId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRecordsRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      orderBy: isSet(object.orderBy)
+        ? globalThis.String(object.orderBy)
+        : isSet(object.order_by)
+        ? globalThis.String(object.order_by)
+        : "",
+      vmIds: globalThis.Array.isArray(object?.vmIds)
+        ? object.vmIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.vm_ids)
+        ? object.vm_ids.map((e: any) => globalThis.String(e))
+        : [],
+      kinds: globalThis.Array.isArray(object?.kinds)
+        ? object.kinds.map((e: any) => globalThis.String(e))
+        : [],
+      eventTypes: globalThis.Array.isArray(object?.eventTypes)
+        ? object.eventTypes.map((e: any) => eventTypeFromJSON(e))
+        : globalThis.Array.isArray(object?.event_types)
+        ? object.event_types.map((e: any) => eventTypeFromJSON(e))
+        : [],
+      labels: isObject(object.labels)
+        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      incidentId: isSet(object.incidentId)
+        ? globalThis.String(object.incidentId)
+        : isSet(object.incident_id)
+        ? globalThis.String(object.incident_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ListRecordsRequest): unknown {
+    const obj: any = {};
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.orderBy !== "") {
+      obj.orderBy = message.orderBy;
+    }
+    if (message.vmIds?.length) {
+      obj.vmIds = message.vmIds;
+    }
+    if (message.kinds?.length) {
+      obj.kinds = message.kinds;
+    }
+    if (message.eventTypes?.length) {
+      obj.eventTypes = message.eventTypes.map((e) => eventTypeToJSON(e));
+    }
+    if (message.labels) {
+      const entries = globalThis.Object.entries(message.labels) as [string, string][];
+      if (entries.length > 0) {
+        obj.labels = {};
+        entries.forEach(([k, v]) => {
+          obj.labels[k] = v;
+        });
+      }
+    }
+    if (message.incidentId !== "") {
+      obj.incidentId = message.incidentId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRecordsRequest>): ListRecordsRequest {
+    return ListRecordsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRecordsRequest>): ListRecordsRequest {
+    const message = createBaseListRecordsRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.orderBy = object.orderBy ?? "";
+    message.vmIds = object.vmIds?.map((e) => e) || [];
+    message.kinds = object.kinds?.map((e) => e) || [];
+    message.eventTypes = object.eventTypes?.map((e) => e) || [];
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.incidentId = object.incidentId ?? "";
+    return message;
+  },
+};
+
+function createBaseListRecordsRequest_LabelsEntry(): ListRecordsRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const ListRecordsRequest_LabelsEntry: MessageFns<ListRecordsRequest_LabelsEntry> = {
+  encode(message: ListRecordsRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRecordsRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRecordsRequest_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRecordsRequest_LabelsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: ListRecordsRequest_LabelsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRecordsRequest_LabelsEntry>): ListRecordsRequest_LabelsEntry {
+    return ListRecordsRequest_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRecordsRequest_LabelsEntry>): ListRecordsRequest_LabelsEntry {
+    const message = createBaseListRecordsRequest_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseListRecordsResponse(): ListRecordsResponse {
+  return { journalId: "", records: [], nextPageToken: "" };
+}
+
+export const ListRecordsResponse: MessageFns<ListRecordsResponse> = {
+  encode(message: ListRecordsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.journalId !== "") {
+      writer.uint32(10).string(message.journalId);
+    }
+    for (const v of message.records) {
+      SequencedRecord.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(26).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRecordsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRecordsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.journalId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.records.push(SequencedRecord.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRecordsResponse {
+    return {
+      journalId: isSet(object.journalId)
+        ? globalThis.String(object.journalId)
+        : isSet(object.journal_id)
+        ? globalThis.String(object.journal_id)
+        : "",
+      records: globalThis.Array.isArray(object?.records)
+        ? object.records.map((e: any) => SequencedRecord.fromJSON(e))
+        : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListRecordsResponse): unknown {
+    const obj: any = {};
+    if (message.journalId !== "") {
+      obj.journalId = message.journalId;
+    }
+    if (message.records?.length) {
+      obj.records = message.records.map((e) => SequencedRecord.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRecordsResponse>): ListRecordsResponse {
+    return ListRecordsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRecordsResponse>): ListRecordsResponse {
+    const message = createBaseListRecordsResponse();
+    message.journalId = object.journalId ?? "";
+    message.records = object.records?.map((e) => SequencedRecord.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseGetRecordRequest(): GetRecordRequest {
+  return { sequence: 0n, journalId: "" };
+}
+
+export const GetRecordRequest: MessageFns<GetRecordRequest> = {
+  encode(message: GetRecordRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.sequence);
+    }
+    if (message.journalId !== "") {
+      writer.uint32(18).string(message.journalId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetRecordRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetRecordRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.journalId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetRecordRequest {
+    return {
+      sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
+      journalId: isSet(object.journalId)
+        ? globalThis.String(object.journalId)
+        : isSet(object.journal_id)
+        ? globalThis.String(object.journal_id)
+        : "",
+    };
+  },
+
+  toJSON(message: GetRecordRequest): unknown {
+    const obj: any = {};
+    if (message.sequence !== 0n) {
+      obj.sequence = message.sequence.toString();
+    }
+    if (message.journalId !== "") {
+      obj.journalId = message.journalId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetRecordRequest>): GetRecordRequest {
+    return GetRecordRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetRecordRequest>): GetRecordRequest {
+    const message = createBaseGetRecordRequest();
+    message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.journalId = object.journalId ?? "";
+    return message;
+  },
+};
+
+function createBaseGetRecordResponse(): GetRecordResponse {
+  return { journalId: "", record: undefined };
+}
+
+export const GetRecordResponse: MessageFns<GetRecordResponse> = {
+  encode(message: GetRecordResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.journalId !== "") {
+      writer.uint32(10).string(message.journalId);
+    }
+    if (message.record !== undefined) {
+      SequencedRecord.encode(message.record, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetRecordResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetRecordResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.journalId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.record = SequencedRecord.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetRecordResponse {
+    return {
+      journalId: isSet(object.journalId)
+        ? globalThis.String(object.journalId)
+        : isSet(object.journal_id)
+        ? globalThis.String(object.journal_id)
+        : "",
+      record: isSet(object.record) ? SequencedRecord.fromJSON(object.record) : undefined,
+    };
+  },
+
+  toJSON(message: GetRecordResponse): unknown {
+    const obj: any = {};
+    if (message.journalId !== "") {
+      obj.journalId = message.journalId;
+    }
+    if (message.record !== undefined) {
+      obj.record = SequencedRecord.toJSON(message.record);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetRecordResponse>): GetRecordResponse {
+    return GetRecordResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetRecordResponse>): GetRecordResponse {
+    const message = createBaseGetRecordResponse();
+    message.journalId = object.journalId ?? "";
+    message.record = (object.record !== undefined && object.record !== null)
+      ? SequencedRecord.fromPartial(object.record)
+      : undefined;
+    return message;
+  },
+};
+
 /** Takes events in, gives records out. */
 export type EventServiceService = typeof EventServiceService;
 export const EventServiceService = {
@@ -743,6 +1939,20 @@ export const EventServiceService = {
     responseSerialize: (value: ReportEventResponse): Buffer => Buffer.from(ReportEventResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReportEventResponse => ReportEventResponse.decode(value),
   },
+  /**
+   * Reports many events: one ack for each batch, in the order of the batches. A batch that can't be taken (too large, no
+   * valid message) is refused in its ack, and the stream goes on. Who does not read acks is not read from.
+   */
+  reportEvents: {
+    path: "/vmwarden.v1.EventService/ReportEvents" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: ReportEventsRequest): Buffer => Buffer.from(ReportEventsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReportEventsRequest => ReportEventsRequest.decode(value),
+    responseSerialize: (value: ReportEventsResponse): Buffer =>
+      Buffer.from(ReportEventsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReportEventsResponse => ReportEventsResponse.decode(value),
+  },
   /** Streams records after a sequence, in order and without gaps. */
   watchRecords: {
     path: "/vmwarden.v1.EventService/WatchRecords" as const,
@@ -754,13 +1964,42 @@ export const EventServiceService = {
       Buffer.from(WatchRecordsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchRecordsResponse => WatchRecordsResponse.decode(value),
   },
+  /** Records page by page, from the oldest on or from the newest back. */
+  listRecords: {
+    path: "/vmwarden.v1.EventService/ListRecords" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListRecordsRequest): Buffer => Buffer.from(ListRecordsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListRecordsRequest => ListRecordsRequest.decode(value),
+    responseSerialize: (value: ListRecordsResponse): Buffer => Buffer.from(ListRecordsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListRecordsResponse => ListRecordsResponse.decode(value),
+  },
+  /** One record by its sequence. Dropped by retention: OUT_OF_RANGE; not written yet: NOT_FOUND. */
+  getRecord: {
+    path: "/vmwarden.v1.EventService/GetRecord" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetRecordRequest): Buffer => Buffer.from(GetRecordRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetRecordRequest => GetRecordRequest.decode(value),
+    responseSerialize: (value: GetRecordResponse): Buffer => Buffer.from(GetRecordResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetRecordResponse => GetRecordResponse.decode(value),
+  },
 } as const;
 
 export interface EventServiceServer extends UntypedServiceImplementation {
   /** Reports one event. The event is durable in the journal when this returns. */
   reportEvent: handleUnaryCall<ReportEventRequest, ReportEventResponse>;
+  /**
+   * Reports many events: one ack for each batch, in the order of the batches. A batch that can't be taken (too large, no
+   * valid message) is refused in its ack, and the stream goes on. Who does not read acks is not read from.
+   */
+  reportEvents: handleBidiStreamingCall<ReportEventsRequest, ReportEventsResponse>;
   /** Streams records after a sequence, in order and without gaps. */
   watchRecords: handleServerStreamingCall<WatchRecordsRequest, WatchRecordsResponse>;
+  /** Records page by page, from the oldest on or from the newest back. */
+  listRecords: handleUnaryCall<ListRecordsRequest, ListRecordsResponse>;
+  /** One record by its sequence. Dropped by retention: OUT_OF_RANGE; not written yet: NOT_FOUND. */
+  getRecord: handleUnaryCall<GetRecordRequest, GetRecordResponse>;
 }
 
 export interface EventServiceClient extends Client {
@@ -780,6 +2019,16 @@ export interface EventServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReportEventResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Reports many events: one ack for each batch, in the order of the batches. A batch that can't be taken (too large, no
+   * valid message) is refused in its ack, and the stream goes on. Who does not read acks is not read from.
+   */
+  reportEvents(): ClientDuplexStream<ReportEventsRequest, ReportEventsResponse>;
+  reportEvents(options: Partial<CallOptions>): ClientDuplexStream<ReportEventsRequest, ReportEventsResponse>;
+  reportEvents(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<ReportEventsRequest, ReportEventsResponse>;
   /** Streams records after a sequence, in order and without gaps. */
   watchRecords(
     request: WatchRecordsRequest,
@@ -790,6 +2039,38 @@ export interface EventServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchRecordsResponse>;
+  /** Records page by page, from the oldest on or from the newest back. */
+  listRecords(
+    request: ListRecordsRequest,
+    callback: (error: ServiceError | null, response: ListRecordsResponse) => void,
+  ): ClientUnaryCall;
+  listRecords(
+    request: ListRecordsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListRecordsResponse) => void,
+  ): ClientUnaryCall;
+  listRecords(
+    request: ListRecordsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListRecordsResponse) => void,
+  ): ClientUnaryCall;
+  /** One record by its sequence. Dropped by retention: OUT_OF_RANGE; not written yet: NOT_FOUND. */
+  getRecord(
+    request: GetRecordRequest,
+    callback: (error: ServiceError | null, response: GetRecordResponse) => void,
+  ): ClientUnaryCall;
+  getRecord(
+    request: GetRecordRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetRecordResponse) => void,
+  ): ClientUnaryCall;
+  getRecord(
+    request: GetRecordRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetRecordResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const EventServiceClient = makeGenericClientConstructor(
@@ -830,6 +2111,10 @@ function fromJsonTimestamp(o: any): Date {
   } else {
     return fromTimestamp(Timestamp.fromJSON(o));
   }
+}
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {

@@ -464,10 +464,16 @@ export interface PolicyRevision {
   hostBootId: string;
 }
 
+/** What an operator asked for. The incident that an act opened, or that it ended, is the record's own. */
 export interface OperatorAct {
   actor: string;
   reason: string;
+  /** restart, dump, powerOff, pause, resume; cancel, hold, release, holdHost, releaseHost, resetBudget. */
   verb: string;
+  /** The request's; empty: none was given. */
+  requestId: string;
+  /** What came of it, in a sentence; empty: the records that follow say it. */
+  detail: string;
 }
 
 /** Records that were dropped, and why: nothing is missing without one of these. */
@@ -2665,7 +2671,7 @@ export const PolicyRevision: MessageFns<PolicyRevision> = {
 };
 
 function createBaseOperatorAct(): OperatorAct {
-  return { actor: "", reason: "", verb: "" };
+  return { actor: "", reason: "", verb: "", requestId: "", detail: "" };
 }
 
 export const OperatorAct: MessageFns<OperatorAct> = {
@@ -2678,6 +2684,12 @@ export const OperatorAct: MessageFns<OperatorAct> = {
     }
     if (message.verb !== "") {
       writer.uint32(26).string(message.verb);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(34).string(message.requestId);
+    }
+    if (message.detail !== "") {
+      writer.uint32(42).string(message.detail);
     }
     return writer;
   },
@@ -2719,6 +2731,22 @@ export const OperatorAct: MessageFns<OperatorAct> = {
             message.verb = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2736,6 +2764,12 @@ export const OperatorAct: MessageFns<OperatorAct> = {
       actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       verb: isSet(object.verb) ? globalThis.String(object.verb) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
     };
   },
 
@@ -2750,6 +2784,12 @@ export const OperatorAct: MessageFns<OperatorAct> = {
     if (message.verb !== "") {
       obj.verb = message.verb;
     }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.detail !== "") {
+      obj.detail = message.detail;
+    }
     return obj;
   },
 
@@ -2761,6 +2801,8 @@ export const OperatorAct: MessageFns<OperatorAct> = {
     message.actor = object.actor ?? "";
     message.reason = object.reason ?? "";
     message.verb = object.verb ?? "";
+    message.requestId = object.requestId ?? "";
+    message.detail = object.detail ?? "";
     return message;
   },
 };

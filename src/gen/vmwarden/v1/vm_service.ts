@@ -19,7 +19,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
-import { VmUpdate } from "./record.js";
+import { SequencedRecord, VmUpdate } from "./record.js";
 
 export const protobufPackage = "vmwarden.v1";
 
@@ -49,6 +49,13 @@ export interface Vm {
     | undefined;
   /** Warnings: rules that can't take effect on this VM, and why. */
   warnings: string[];
+  /** As the configuration has them. */
+  labels: { [key: string]: string };
+}
+
+export interface Vm_LabelsEntry {
+  key: string;
+  value: string;
 }
 
 export interface BudgetUse {
@@ -58,15 +65,181 @@ export interface BudgetUse {
   withinMs: bigint;
 }
 
+export interface GetVmRequest {
+  vmId: string;
+}
+
+export interface GetVmResponse {
+  vm: Vm | undefined;
+}
+
+export interface ExplainVmRequest {
+  vmId: string;
+  /** The incident to explain; empty: the latest event that was decided, or act that was asked for. */
+  incidentId: string;
+}
+
+export interface ExplainVmResponse {
+  vm:
+    | Vm
+    | undefined;
+  /** Sentences for a person: what happened, what was done by which rule or operator, what came of it, what comes next. */
+  answer: string;
+  explanation: Explanation | undefined;
+}
+
+/** What the answer is made of. */
+export interface Explanation {
+  /** Empty: the decision was to do nothing. */
+  incidentId: string;
+  /** Absent: the journal has no such record (any more). */
+  event: SequencedRecord | undefined;
+  decision:
+    | SequencedRecord
+    | undefined;
+  /** Operators' acts on the incident, or the one that opened it. */
+  operators: SequencedRecord[];
+  /** Steps of the incident, in order, without progress. */
+  steps: SequencedRecord[];
+  /** When the waiting step starts, or the earliest that a further attempt of the rule's budget could; absent: not known. */
+  nextAttempt:
+    | Date
+    | undefined;
+  /** Who holds the VM, or its host. */
+  vmHold: Hold | undefined;
+  hostHold: Hold | undefined;
+}
+
+export interface Hold {
+  heldAt:
+    | Date
+    | undefined;
+  /** Empty: a rule's own hold. */
+  actor: string;
+  reason: string;
+}
+
+export interface ActOnVmRequest {
+  vmId: string;
+  /** restart, dump, powerOff, pause or resume. */
+  verb: string;
+  /** Who, and why; both go into the journal. 1 to 256 printable ASCII characters. */
+  actor: string;
+  reason: string;
+  /**
+   * A repeat with the same id within 24 h gets the first answer, one with other content ALREADY_EXISTS. A UUID is best;
+   * at most 128 bytes. Empty: not known again.
+   */
+  requestId: string;
+  /** Milliseconds that the act may take, 1000 to 3600000; 0: dump 10 min, powerOff 60 s, others 30 s. */
+  timeoutMs: bigint;
+}
+
+export interface ActOnVmResponse {
+  /** The act's records bear it. */
+  incidentId: string;
+  /** Of the operator's record: the act's others come behind it. */
+  sequence: bigint;
+  /** This request was known already; the answer is the first one's. */
+  repeat: boolean;
+  journalId: string;
+}
+
+export interface CancelActRequest {
+  vmId: string;
+  /** When not empty: only if this is what is open. */
+  incidentId: string;
+  actor: string;
+  reason: string;
+  requestId: string;
+}
+
+export interface CancelActResponse {
+  vm: Vm | undefined;
+  sequence: bigint;
+  repeat: boolean;
+}
+
+export interface HoldVmRequest {
+  vmId: string;
+  actor: string;
+  reason: string;
+  requestId: string;
+}
+
+export interface HoldVmResponse {
+  vm: Vm | undefined;
+  sequence: bigint;
+  repeat: boolean;
+}
+
 export interface ReleaseVmRequest {
   vmId: string;
   /** Who, and why; both go into the journal. At most 256 bytes each. */
   actor: string;
   reason: string;
+  requestId: string;
 }
 
 export interface ReleaseVmResponse {
+  vm:
+    | Vm
+    | undefined;
+  /** What the inspection found and what follows from it, in a sentence. */
+  found: string;
+  sequence: bigint;
+  repeat: boolean;
+}
+
+export interface ResetBudgetRequest {
+  vmId: string;
+  /** Empty: all budgets. */
+  budget: string;
+  actor: string;
+  reason: string;
+  requestId: string;
+}
+
+export interface ResetBudgetResponse {
   vm: Vm | undefined;
+  sequence: bigint;
+  repeat: boolean;
+}
+
+export interface Host {
+  /** Absent: the host is not held. */
+  hold: Hold | undefined;
+}
+
+export interface GetHostRequest {
+}
+
+export interface GetHostResponse {
+  host: Host | undefined;
+}
+
+export interface HoldHostRequest {
+  actor: string;
+  reason: string;
+  requestId: string;
+}
+
+export interface HoldHostResponse {
+  host: Host | undefined;
+  sequence: bigint;
+  repeat: boolean;
+}
+
+export interface ReleaseHostRequest {
+  actor: string;
+  reason: string;
+  requestId: string;
+}
+
+export interface ReleaseHostResponse {
+  host: Host | undefined;
+  sequence: bigint;
+  repeat: boolean;
 }
 
 function createBaseListVmsRequest(): ListVmsRequest {
@@ -252,7 +425,7 @@ export const ListVmsResponse: MessageFns<ListVmsResponse> = {
 };
 
 function createBaseVm(): Vm {
-  return { id: "", state: undefined, incidentId: "", budgets: [], nextAttempt: undefined, warnings: [] };
+  return { id: "", state: undefined, incidentId: "", budgets: [], nextAttempt: undefined, warnings: [], labels: {} };
 }
 
 export const Vm: MessageFns<Vm> = {
@@ -275,6 +448,9 @@ export const Vm: MessageFns<Vm> = {
     for (const v of message.warnings) {
       writer.uint32(50).string(v!);
     }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      Vm_LabelsEntry.encode({ key: key as any, value }, writer.uint32(58).fork()).join();
+    });
     return writer;
   },
 
@@ -339,6 +515,17 @@ export const Vm: MessageFns<Vm> = {
             message.warnings.push(reader.string());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            const entry7 = Vm_LabelsEntry.decode(reader, reader.uint32());
+            if (entry7.value !== undefined) {
+              message.labels[entry7.key] = entry7.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -367,6 +554,20 @@ export const Vm: MessageFns<Vm> = {
         ? fromJsonTimestamp(object.next_attempt)
         : undefined,
       warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+      labels: isObject(object.labels)
+        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -390,6 +591,15 @@ export const Vm: MessageFns<Vm> = {
     if (message.warnings?.length) {
       obj.warnings = message.warnings;
     }
+    if (message.labels) {
+      const entries = globalThis.Object.entries(message.labels) as [string, string][];
+      if (entries.length > 0) {
+        obj.labels = {};
+        entries.forEach(([k, v]) => {
+          obj.labels[k] = v;
+        });
+      }
+    }
     return obj;
   },
 
@@ -406,6 +616,100 @@ export const Vm: MessageFns<Vm> = {
     message.budgets = object.budgets?.map((e) => BudgetUse.fromPartial(e)) || [];
     message.nextAttempt = object.nextAttempt ?? undefined;
     message.warnings = object.warnings?.map((e) => e) || [];
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseVm_LabelsEntry(): Vm_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const Vm_LabelsEntry: MessageFns<Vm_LabelsEntry> = {
+  encode(message: Vm_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Vm_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVm_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Vm_LabelsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: Vm_LabelsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Vm_LabelsEntry>): Vm_LabelsEntry {
+    return Vm_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Vm_LabelsEntry>): Vm_LabelsEntry {
+    const message = createBaseVm_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -534,8 +838,1435 @@ export const BudgetUse: MessageFns<BudgetUse> = {
   },
 };
 
+function createBaseGetVmRequest(): GetVmRequest {
+  return { vmId: "" };
+}
+
+export const GetVmRequest: MessageFns<GetVmRequest> = {
+  encode(message: GetVmRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vmId !== "") {
+      writer.uint32(10).string(message.vmId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetVmRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetVmRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vmId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetVmRequest {
+    return {
+      vmId: isSet(object.vmId)
+        ? globalThis.String(object.vmId)
+        : isSet(object.vm_id)
+        ? globalThis.String(object.vm_id)
+        : "",
+    };
+  },
+
+  toJSON(message: GetVmRequest): unknown {
+    const obj: any = {};
+    if (message.vmId !== "") {
+      obj.vmId = message.vmId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetVmRequest>): GetVmRequest {
+    return GetVmRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetVmRequest>): GetVmRequest {
+    const message = createBaseGetVmRequest();
+    message.vmId = object.vmId ?? "";
+    return message;
+  },
+};
+
+function createBaseGetVmResponse(): GetVmResponse {
+  return { vm: undefined };
+}
+
+export const GetVmResponse: MessageFns<GetVmResponse> = {
+  encode(message: GetVmResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vm !== undefined) {
+      Vm.encode(message.vm, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetVmResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetVmResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vm = Vm.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetVmResponse {
+    return { vm: isSet(object.vm) ? Vm.fromJSON(object.vm) : undefined };
+  },
+
+  toJSON(message: GetVmResponse): unknown {
+    const obj: any = {};
+    if (message.vm !== undefined) {
+      obj.vm = Vm.toJSON(message.vm);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetVmResponse>): GetVmResponse {
+    return GetVmResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetVmResponse>): GetVmResponse {
+    const message = createBaseGetVmResponse();
+    message.vm = (object.vm !== undefined && object.vm !== null) ? Vm.fromPartial(object.vm) : undefined;
+    return message;
+  },
+};
+
+function createBaseExplainVmRequest(): ExplainVmRequest {
+  return { vmId: "", incidentId: "" };
+}
+
+export const ExplainVmRequest: MessageFns<ExplainVmRequest> = {
+  encode(message: ExplainVmRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vmId !== "") {
+      writer.uint32(10).string(message.vmId);
+    }
+    if (message.incidentId !== "") {
+      writer.uint32(18).string(message.incidentId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainVmRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainVmRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vmId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.incidentId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainVmRequest {
+    return {
+      vmId: isSet(object.vmId)
+        ? globalThis.String(object.vmId)
+        : isSet(object.vm_id)
+        ? globalThis.String(object.vm_id)
+        : "",
+      incidentId: isSet(object.incidentId)
+        ? globalThis.String(object.incidentId)
+        : isSet(object.incident_id)
+        ? globalThis.String(object.incident_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ExplainVmRequest): unknown {
+    const obj: any = {};
+    if (message.vmId !== "") {
+      obj.vmId = message.vmId;
+    }
+    if (message.incidentId !== "") {
+      obj.incidentId = message.incidentId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainVmRequest>): ExplainVmRequest {
+    return ExplainVmRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainVmRequest>): ExplainVmRequest {
+    const message = createBaseExplainVmRequest();
+    message.vmId = object.vmId ?? "";
+    message.incidentId = object.incidentId ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainVmResponse(): ExplainVmResponse {
+  return { vm: undefined, answer: "", explanation: undefined };
+}
+
+export const ExplainVmResponse: MessageFns<ExplainVmResponse> = {
+  encode(message: ExplainVmResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vm !== undefined) {
+      Vm.encode(message.vm, writer.uint32(10).fork()).join();
+    }
+    if (message.answer !== "") {
+      writer.uint32(18).string(message.answer);
+    }
+    if (message.explanation !== undefined) {
+      Explanation.encode(message.explanation, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainVmResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainVmResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vm = Vm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.answer = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.explanation = Explanation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainVmResponse {
+    return {
+      vm: isSet(object.vm) ? Vm.fromJSON(object.vm) : undefined,
+      answer: isSet(object.answer) ? globalThis.String(object.answer) : "",
+      explanation: isSet(object.explanation) ? Explanation.fromJSON(object.explanation) : undefined,
+    };
+  },
+
+  toJSON(message: ExplainVmResponse): unknown {
+    const obj: any = {};
+    if (message.vm !== undefined) {
+      obj.vm = Vm.toJSON(message.vm);
+    }
+    if (message.answer !== "") {
+      obj.answer = message.answer;
+    }
+    if (message.explanation !== undefined) {
+      obj.explanation = Explanation.toJSON(message.explanation);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainVmResponse>): ExplainVmResponse {
+    return ExplainVmResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainVmResponse>): ExplainVmResponse {
+    const message = createBaseExplainVmResponse();
+    message.vm = (object.vm !== undefined && object.vm !== null) ? Vm.fromPartial(object.vm) : undefined;
+    message.answer = object.answer ?? "";
+    message.explanation = (object.explanation !== undefined && object.explanation !== null)
+      ? Explanation.fromPartial(object.explanation)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseExplanation(): Explanation {
+  return {
+    incidentId: "",
+    event: undefined,
+    decision: undefined,
+    operators: [],
+    steps: [],
+    nextAttempt: undefined,
+    vmHold: undefined,
+    hostHold: undefined,
+  };
+}
+
+export const Explanation: MessageFns<Explanation> = {
+  encode(message: Explanation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.incidentId !== "") {
+      writer.uint32(10).string(message.incidentId);
+    }
+    if (message.event !== undefined) {
+      SequencedRecord.encode(message.event, writer.uint32(18).fork()).join();
+    }
+    if (message.decision !== undefined) {
+      SequencedRecord.encode(message.decision, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.operators) {
+      SequencedRecord.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.steps) {
+      SequencedRecord.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.nextAttempt !== undefined) {
+      Timestamp.encode(toTimestamp(message.nextAttempt), writer.uint32(50).fork()).join();
+    }
+    if (message.vmHold !== undefined) {
+      Hold.encode(message.vmHold, writer.uint32(58).fork()).join();
+    }
+    if (message.hostHold !== undefined) {
+      Hold.encode(message.hostHold, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Explanation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplanation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.incidentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.event = SequencedRecord.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.decision = SequencedRecord.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.operators.push(SequencedRecord.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.steps.push(SequencedRecord.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.nextAttempt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.vmHold = Hold.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.hostHold = Hold.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Explanation {
+    return {
+      incidentId: isSet(object.incidentId)
+        ? globalThis.String(object.incidentId)
+        : isSet(object.incident_id)
+        ? globalThis.String(object.incident_id)
+        : "",
+      event: isSet(object.event) ? SequencedRecord.fromJSON(object.event) : undefined,
+      decision: isSet(object.decision) ? SequencedRecord.fromJSON(object.decision) : undefined,
+      operators: globalThis.Array.isArray(object?.operators)
+        ? object.operators.map((e: any) => SequencedRecord.fromJSON(e))
+        : [],
+      steps: globalThis.Array.isArray(object?.steps) ? object.steps.map((e: any) => SequencedRecord.fromJSON(e)) : [],
+      nextAttempt: isSet(object.nextAttempt)
+        ? fromJsonTimestamp(object.nextAttempt)
+        : isSet(object.next_attempt)
+        ? fromJsonTimestamp(object.next_attempt)
+        : undefined,
+      vmHold: isSet(object.vmHold)
+        ? Hold.fromJSON(object.vmHold)
+        : isSet(object.vm_hold)
+        ? Hold.fromJSON(object.vm_hold)
+        : undefined,
+      hostHold: isSet(object.hostHold)
+        ? Hold.fromJSON(object.hostHold)
+        : isSet(object.host_hold)
+        ? Hold.fromJSON(object.host_hold)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Explanation): unknown {
+    const obj: any = {};
+    if (message.incidentId !== "") {
+      obj.incidentId = message.incidentId;
+    }
+    if (message.event !== undefined) {
+      obj.event = SequencedRecord.toJSON(message.event);
+    }
+    if (message.decision !== undefined) {
+      obj.decision = SequencedRecord.toJSON(message.decision);
+    }
+    if (message.operators?.length) {
+      obj.operators = message.operators.map((e) => SequencedRecord.toJSON(e));
+    }
+    if (message.steps?.length) {
+      obj.steps = message.steps.map((e) => SequencedRecord.toJSON(e));
+    }
+    if (message.nextAttempt !== undefined) {
+      obj.nextAttempt = message.nextAttempt.toISOString();
+    }
+    if (message.vmHold !== undefined) {
+      obj.vmHold = Hold.toJSON(message.vmHold);
+    }
+    if (message.hostHold !== undefined) {
+      obj.hostHold = Hold.toJSON(message.hostHold);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Explanation>): Explanation {
+    return Explanation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Explanation>): Explanation {
+    const message = createBaseExplanation();
+    message.incidentId = object.incidentId ?? "";
+    message.event = (object.event !== undefined && object.event !== null)
+      ? SequencedRecord.fromPartial(object.event)
+      : undefined;
+    message.decision = (object.decision !== undefined && object.decision !== null)
+      ? SequencedRecord.fromPartial(object.decision)
+      : undefined;
+    message.operators = object.operators?.map((e) => SequencedRecord.fromPartial(e)) || [];
+    message.steps = object.steps?.map((e) => SequencedRecord.fromPartial(e)) || [];
+    message.nextAttempt = object.nextAttempt ?? undefined;
+    message.vmHold = (object.vmHold !== undefined && object.vmHold !== null)
+      ? Hold.fromPartial(object.vmHold)
+      : undefined;
+    message.hostHold = (object.hostHold !== undefined && object.hostHold !== null)
+      ? Hold.fromPartial(object.hostHold)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseHold(): Hold {
+  return { heldAt: undefined, actor: "", reason: "" };
+}
+
+export const Hold: MessageFns<Hold> = {
+  encode(message: Hold, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.heldAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.heldAt), writer.uint32(10).fork()).join();
+    }
+    if (message.actor !== "") {
+      writer.uint32(18).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Hold {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHold();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.heldAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Hold {
+    return {
+      heldAt: isSet(object.heldAt)
+        ? fromJsonTimestamp(object.heldAt)
+        : isSet(object.held_at)
+        ? fromJsonTimestamp(object.held_at)
+        : undefined,
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: Hold): unknown {
+    const obj: any = {};
+    if (message.heldAt !== undefined) {
+      obj.heldAt = message.heldAt.toISOString();
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Hold>): Hold {
+    return Hold.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Hold>): Hold {
+    const message = createBaseHold();
+    message.heldAt = object.heldAt ?? undefined;
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseActOnVmRequest(): ActOnVmRequest {
+  return { vmId: "", verb: "", actor: "", reason: "", requestId: "", timeoutMs: 0n };
+}
+
+export const ActOnVmRequest: MessageFns<ActOnVmRequest> = {
+  encode(message: ActOnVmRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vmId !== "") {
+      writer.uint32(10).string(message.vmId);
+    }
+    if (message.verb !== "") {
+      writer.uint32(18).string(message.verb);
+    }
+    if (message.actor !== "") {
+      writer.uint32(26).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(42).string(message.requestId);
+    }
+    if (message.timeoutMs !== 0n) {
+      if (BigInt.asUintN(64, message.timeoutMs) !== message.timeoutMs) {
+        throw new globalThis.Error("value provided for field message.timeoutMs of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ActOnVmRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseActOnVmRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vmId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.verb = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.timeoutMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ActOnVmRequest {
+    return {
+      vmId: isSet(object.vmId)
+        ? globalThis.String(object.vmId)
+        : isSet(object.vm_id)
+        ? globalThis.String(object.vm_id)
+        : "",
+      verb: isSet(object.verb) ? globalThis.String(object.verb) : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      timeoutMs: isSet(object.timeoutMs)
+        ? BigInt(object.timeoutMs)
+        : isSet(object.timeout_ms)
+        ? BigInt(object.timeout_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ActOnVmRequest): unknown {
+    const obj: any = {};
+    if (message.vmId !== "") {
+      obj.vmId = message.vmId;
+    }
+    if (message.verb !== "") {
+      obj.verb = message.verb;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.timeoutMs !== 0n) {
+      obj.timeoutMs = message.timeoutMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ActOnVmRequest>): ActOnVmRequest {
+    return ActOnVmRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ActOnVmRequest>): ActOnVmRequest {
+    const message = createBaseActOnVmRequest();
+    message.vmId = object.vmId ?? "";
+    message.verb = object.verb ?? "";
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    message.requestId = object.requestId ?? "";
+    message.timeoutMs = (object.timeoutMs !== undefined && object.timeoutMs !== null) ? BigInt(object.timeoutMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseActOnVmResponse(): ActOnVmResponse {
+  return { incidentId: "", sequence: 0n, repeat: false, journalId: "" };
+}
+
+export const ActOnVmResponse: MessageFns<ActOnVmResponse> = {
+  encode(message: ActOnVmResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.incidentId !== "") {
+      writer.uint32(10).string(message.incidentId);
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sequence);
+    }
+    if (message.repeat !== false) {
+      writer.uint32(24).bool(message.repeat);
+    }
+    if (message.journalId !== "") {
+      writer.uint32(34).string(message.journalId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ActOnVmResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseActOnVmResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.incidentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.repeat = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.journalId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ActOnVmResponse {
+    return {
+      incidentId: isSet(object.incidentId)
+        ? globalThis.String(object.incidentId)
+        : isSet(object.incident_id)
+        ? globalThis.String(object.incident_id)
+        : "",
+      sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
+      repeat: isSet(object.repeat) ? globalThis.Boolean(object.repeat) : false,
+      journalId: isSet(object.journalId)
+        ? globalThis.String(object.journalId)
+        : isSet(object.journal_id)
+        ? globalThis.String(object.journal_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ActOnVmResponse): unknown {
+    const obj: any = {};
+    if (message.incidentId !== "") {
+      obj.incidentId = message.incidentId;
+    }
+    if (message.sequence !== 0n) {
+      obj.sequence = message.sequence.toString();
+    }
+    if (message.repeat !== false) {
+      obj.repeat = message.repeat;
+    }
+    if (message.journalId !== "") {
+      obj.journalId = message.journalId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ActOnVmResponse>): ActOnVmResponse {
+    return ActOnVmResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ActOnVmResponse>): ActOnVmResponse {
+    const message = createBaseActOnVmResponse();
+    message.incidentId = object.incidentId ?? "";
+    message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.repeat = object.repeat ?? false;
+    message.journalId = object.journalId ?? "";
+    return message;
+  },
+};
+
+function createBaseCancelActRequest(): CancelActRequest {
+  return { vmId: "", incidentId: "", actor: "", reason: "", requestId: "" };
+}
+
+export const CancelActRequest: MessageFns<CancelActRequest> = {
+  encode(message: CancelActRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vmId !== "") {
+      writer.uint32(10).string(message.vmId);
+    }
+    if (message.incidentId !== "") {
+      writer.uint32(18).string(message.incidentId);
+    }
+    if (message.actor !== "") {
+      writer.uint32(26).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(42).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelActRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelActRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vmId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.incidentId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CancelActRequest {
+    return {
+      vmId: isSet(object.vmId)
+        ? globalThis.String(object.vmId)
+        : isSet(object.vm_id)
+        ? globalThis.String(object.vm_id)
+        : "",
+      incidentId: isSet(object.incidentId)
+        ? globalThis.String(object.incidentId)
+        : isSet(object.incident_id)
+        ? globalThis.String(object.incident_id)
+        : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: CancelActRequest): unknown {
+    const obj: any = {};
+    if (message.vmId !== "") {
+      obj.vmId = message.vmId;
+    }
+    if (message.incidentId !== "") {
+      obj.incidentId = message.incidentId;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CancelActRequest>): CancelActRequest {
+    return CancelActRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CancelActRequest>): CancelActRequest {
+    const message = createBaseCancelActRequest();
+    message.vmId = object.vmId ?? "";
+    message.incidentId = object.incidentId ?? "";
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseCancelActResponse(): CancelActResponse {
+  return { vm: undefined, sequence: 0n, repeat: false };
+}
+
+export const CancelActResponse: MessageFns<CancelActResponse> = {
+  encode(message: CancelActResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vm !== undefined) {
+      Vm.encode(message.vm, writer.uint32(10).fork()).join();
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sequence);
+    }
+    if (message.repeat !== false) {
+      writer.uint32(24).bool(message.repeat);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelActResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelActResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vm = Vm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.repeat = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CancelActResponse {
+    return {
+      vm: isSet(object.vm) ? Vm.fromJSON(object.vm) : undefined,
+      sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
+      repeat: isSet(object.repeat) ? globalThis.Boolean(object.repeat) : false,
+    };
+  },
+
+  toJSON(message: CancelActResponse): unknown {
+    const obj: any = {};
+    if (message.vm !== undefined) {
+      obj.vm = Vm.toJSON(message.vm);
+    }
+    if (message.sequence !== 0n) {
+      obj.sequence = message.sequence.toString();
+    }
+    if (message.repeat !== false) {
+      obj.repeat = message.repeat;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CancelActResponse>): CancelActResponse {
+    return CancelActResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CancelActResponse>): CancelActResponse {
+    const message = createBaseCancelActResponse();
+    message.vm = (object.vm !== undefined && object.vm !== null) ? Vm.fromPartial(object.vm) : undefined;
+    message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.repeat = object.repeat ?? false;
+    return message;
+  },
+};
+
+function createBaseHoldVmRequest(): HoldVmRequest {
+  return { vmId: "", actor: "", reason: "", requestId: "" };
+}
+
+export const HoldVmRequest: MessageFns<HoldVmRequest> = {
+  encode(message: HoldVmRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vmId !== "") {
+      writer.uint32(10).string(message.vmId);
+    }
+    if (message.actor !== "") {
+      writer.uint32(18).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(34).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldVmRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldVmRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vmId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldVmRequest {
+    return {
+      vmId: isSet(object.vmId)
+        ? globalThis.String(object.vmId)
+        : isSet(object.vm_id)
+        ? globalThis.String(object.vm_id)
+        : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: HoldVmRequest): unknown {
+    const obj: any = {};
+    if (message.vmId !== "") {
+      obj.vmId = message.vmId;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldVmRequest>): HoldVmRequest {
+    return HoldVmRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldVmRequest>): HoldVmRequest {
+    const message = createBaseHoldVmRequest();
+    message.vmId = object.vmId ?? "";
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseHoldVmResponse(): HoldVmResponse {
+  return { vm: undefined, sequence: 0n, repeat: false };
+}
+
+export const HoldVmResponse: MessageFns<HoldVmResponse> = {
+  encode(message: HoldVmResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vm !== undefined) {
+      Vm.encode(message.vm, writer.uint32(10).fork()).join();
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sequence);
+    }
+    if (message.repeat !== false) {
+      writer.uint32(24).bool(message.repeat);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldVmResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldVmResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vm = Vm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.repeat = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldVmResponse {
+    return {
+      vm: isSet(object.vm) ? Vm.fromJSON(object.vm) : undefined,
+      sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
+      repeat: isSet(object.repeat) ? globalThis.Boolean(object.repeat) : false,
+    };
+  },
+
+  toJSON(message: HoldVmResponse): unknown {
+    const obj: any = {};
+    if (message.vm !== undefined) {
+      obj.vm = Vm.toJSON(message.vm);
+    }
+    if (message.sequence !== 0n) {
+      obj.sequence = message.sequence.toString();
+    }
+    if (message.repeat !== false) {
+      obj.repeat = message.repeat;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldVmResponse>): HoldVmResponse {
+    return HoldVmResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldVmResponse>): HoldVmResponse {
+    const message = createBaseHoldVmResponse();
+    message.vm = (object.vm !== undefined && object.vm !== null) ? Vm.fromPartial(object.vm) : undefined;
+    message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.repeat = object.repeat ?? false;
+    return message;
+  },
+};
+
 function createBaseReleaseVmRequest(): ReleaseVmRequest {
-  return { vmId: "", actor: "", reason: "" };
+  return { vmId: "", actor: "", reason: "", requestId: "" };
 }
 
 export const ReleaseVmRequest: MessageFns<ReleaseVmRequest> = {
@@ -548,6 +2279,9 @@ export const ReleaseVmRequest: MessageFns<ReleaseVmRequest> = {
     }
     if (message.reason !== "") {
       writer.uint32(26).string(message.reason);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(34).string(message.requestId);
     }
     return writer;
   },
@@ -589,6 +2323,14 @@ export const ReleaseVmRequest: MessageFns<ReleaseVmRequest> = {
             message.reason = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -610,6 +2352,11 @@ export const ReleaseVmRequest: MessageFns<ReleaseVmRequest> = {
         : "",
       actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
     };
   },
 
@@ -624,6 +2371,9 @@ export const ReleaseVmRequest: MessageFns<ReleaseVmRequest> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
     return obj;
   },
 
@@ -635,18 +2385,31 @@ export const ReleaseVmRequest: MessageFns<ReleaseVmRequest> = {
     message.vmId = object.vmId ?? "";
     message.actor = object.actor ?? "";
     message.reason = object.reason ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
 
 function createBaseReleaseVmResponse(): ReleaseVmResponse {
-  return { vm: undefined };
+  return { vm: undefined, found: "", sequence: 0n, repeat: false };
 }
 
 export const ReleaseVmResponse: MessageFns<ReleaseVmResponse> = {
   encode(message: ReleaseVmResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.vm !== undefined) {
       Vm.encode(message.vm, writer.uint32(10).fork()).join();
+    }
+    if (message.found !== "") {
+      writer.uint32(18).string(message.found);
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.sequence);
+    }
+    if (message.repeat !== false) {
+      writer.uint32(32).bool(message.repeat);
     }
     return writer;
   },
@@ -672,6 +2435,30 @@ export const ReleaseVmResponse: MessageFns<ReleaseVmResponse> = {
             message.vm = Vm.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.found = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.repeat = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -685,13 +2472,27 @@ export const ReleaseVmResponse: MessageFns<ReleaseVmResponse> = {
   },
 
   fromJSON(object: any): ReleaseVmResponse {
-    return { vm: isSet(object.vm) ? Vm.fromJSON(object.vm) : undefined };
+    return {
+      vm: isSet(object.vm) ? Vm.fromJSON(object.vm) : undefined,
+      found: isSet(object.found) ? globalThis.String(object.found) : "",
+      sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
+      repeat: isSet(object.repeat) ? globalThis.Boolean(object.repeat) : false,
+    };
   },
 
   toJSON(message: ReleaseVmResponse): unknown {
     const obj: any = {};
     if (message.vm !== undefined) {
       obj.vm = Vm.toJSON(message.vm);
+    }
+    if (message.found !== "") {
+      obj.found = message.found;
+    }
+    if (message.sequence !== 0n) {
+      obj.sequence = message.sequence.toString();
+    }
+    if (message.repeat !== false) {
+      obj.repeat = message.repeat;
     }
     return obj;
   },
@@ -702,11 +2503,866 @@ export const ReleaseVmResponse: MessageFns<ReleaseVmResponse> = {
   fromPartial(object: DeepPartial<ReleaseVmResponse>): ReleaseVmResponse {
     const message = createBaseReleaseVmResponse();
     message.vm = (object.vm !== undefined && object.vm !== null) ? Vm.fromPartial(object.vm) : undefined;
+    message.found = object.found ?? "";
+    message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.repeat = object.repeat ?? false;
     return message;
   },
 };
 
-/** What vmwarden knows of the host's VMs, and what operators may do to them. */
+function createBaseResetBudgetRequest(): ResetBudgetRequest {
+  return { vmId: "", budget: "", actor: "", reason: "", requestId: "" };
+}
+
+export const ResetBudgetRequest: MessageFns<ResetBudgetRequest> = {
+  encode(message: ResetBudgetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vmId !== "") {
+      writer.uint32(10).string(message.vmId);
+    }
+    if (message.budget !== "") {
+      writer.uint32(18).string(message.budget);
+    }
+    if (message.actor !== "") {
+      writer.uint32(26).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(42).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResetBudgetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResetBudgetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vmId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.budget = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResetBudgetRequest {
+    return {
+      vmId: isSet(object.vmId)
+        ? globalThis.String(object.vmId)
+        : isSet(object.vm_id)
+        ? globalThis.String(object.vm_id)
+        : "",
+      budget: isSet(object.budget) ? globalThis.String(object.budget) : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ResetBudgetRequest): unknown {
+    const obj: any = {};
+    if (message.vmId !== "") {
+      obj.vmId = message.vmId;
+    }
+    if (message.budget !== "") {
+      obj.budget = message.budget;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResetBudgetRequest>): ResetBudgetRequest {
+    return ResetBudgetRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResetBudgetRequest>): ResetBudgetRequest {
+    const message = createBaseResetBudgetRequest();
+    message.vmId = object.vmId ?? "";
+    message.budget = object.budget ?? "";
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseResetBudgetResponse(): ResetBudgetResponse {
+  return { vm: undefined, sequence: 0n, repeat: false };
+}
+
+export const ResetBudgetResponse: MessageFns<ResetBudgetResponse> = {
+  encode(message: ResetBudgetResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vm !== undefined) {
+      Vm.encode(message.vm, writer.uint32(10).fork()).join();
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sequence);
+    }
+    if (message.repeat !== false) {
+      writer.uint32(24).bool(message.repeat);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResetBudgetResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResetBudgetResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vm = Vm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.repeat = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResetBudgetResponse {
+    return {
+      vm: isSet(object.vm) ? Vm.fromJSON(object.vm) : undefined,
+      sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
+      repeat: isSet(object.repeat) ? globalThis.Boolean(object.repeat) : false,
+    };
+  },
+
+  toJSON(message: ResetBudgetResponse): unknown {
+    const obj: any = {};
+    if (message.vm !== undefined) {
+      obj.vm = Vm.toJSON(message.vm);
+    }
+    if (message.sequence !== 0n) {
+      obj.sequence = message.sequence.toString();
+    }
+    if (message.repeat !== false) {
+      obj.repeat = message.repeat;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResetBudgetResponse>): ResetBudgetResponse {
+    return ResetBudgetResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResetBudgetResponse>): ResetBudgetResponse {
+    const message = createBaseResetBudgetResponse();
+    message.vm = (object.vm !== undefined && object.vm !== null) ? Vm.fromPartial(object.vm) : undefined;
+    message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.repeat = object.repeat ?? false;
+    return message;
+  },
+};
+
+function createBaseHost(): Host {
+  return { hold: undefined };
+}
+
+export const Host: MessageFns<Host> = {
+  encode(message: Host, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hold !== undefined) {
+      Hold.encode(message.hold, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Host {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHost();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hold = Hold.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Host {
+    return { hold: isSet(object.hold) ? Hold.fromJSON(object.hold) : undefined };
+  },
+
+  toJSON(message: Host): unknown {
+    const obj: any = {};
+    if (message.hold !== undefined) {
+      obj.hold = Hold.toJSON(message.hold);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Host>): Host {
+    return Host.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Host>): Host {
+    const message = createBaseHost();
+    message.hold = (object.hold !== undefined && object.hold !== null) ? Hold.fromPartial(object.hold) : undefined;
+    return message;
+  },
+};
+
+function createBaseGetHostRequest(): GetHostRequest {
+  return {};
+}
+
+export const GetHostRequest: MessageFns<GetHostRequest> = {
+  encode(_: GetHostRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetHostRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetHostRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): GetHostRequest {
+    return {};
+  },
+
+  toJSON(_: GetHostRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetHostRequest>): GetHostRequest {
+    return GetHostRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<GetHostRequest>): GetHostRequest {
+    const message = createBaseGetHostRequest();
+    return message;
+  },
+};
+
+function createBaseGetHostResponse(): GetHostResponse {
+  return { host: undefined };
+}
+
+export const GetHostResponse: MessageFns<GetHostResponse> = {
+  encode(message: GetHostResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== undefined) {
+      Host.encode(message.host, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetHostResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetHostResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = Host.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetHostResponse {
+    return { host: isSet(object.host) ? Host.fromJSON(object.host) : undefined };
+  },
+
+  toJSON(message: GetHostResponse): unknown {
+    const obj: any = {};
+    if (message.host !== undefined) {
+      obj.host = Host.toJSON(message.host);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetHostResponse>): GetHostResponse {
+    return GetHostResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetHostResponse>): GetHostResponse {
+    const message = createBaseGetHostResponse();
+    message.host = (object.host !== undefined && object.host !== null) ? Host.fromPartial(object.host) : undefined;
+    return message;
+  },
+};
+
+function createBaseHoldHostRequest(): HoldHostRequest {
+  return { actor: "", reason: "", requestId: "" };
+}
+
+export const HoldHostRequest: MessageFns<HoldHostRequest> = {
+  encode(message: HoldHostRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.actor !== "") {
+      writer.uint32(10).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldHostRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldHostRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldHostRequest {
+    return {
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: HoldHostRequest): unknown {
+    const obj: any = {};
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldHostRequest>): HoldHostRequest {
+    return HoldHostRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldHostRequest>): HoldHostRequest {
+    const message = createBaseHoldHostRequest();
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseHoldHostResponse(): HoldHostResponse {
+  return { host: undefined, sequence: 0n, repeat: false };
+}
+
+export const HoldHostResponse: MessageFns<HoldHostResponse> = {
+  encode(message: HoldHostResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== undefined) {
+      Host.encode(message.host, writer.uint32(10).fork()).join();
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sequence);
+    }
+    if (message.repeat !== false) {
+      writer.uint32(24).bool(message.repeat);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldHostResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldHostResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = Host.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.repeat = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoldHostResponse {
+    return {
+      host: isSet(object.host) ? Host.fromJSON(object.host) : undefined,
+      sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
+      repeat: isSet(object.repeat) ? globalThis.Boolean(object.repeat) : false,
+    };
+  },
+
+  toJSON(message: HoldHostResponse): unknown {
+    const obj: any = {};
+    if (message.host !== undefined) {
+      obj.host = Host.toJSON(message.host);
+    }
+    if (message.sequence !== 0n) {
+      obj.sequence = message.sequence.toString();
+    }
+    if (message.repeat !== false) {
+      obj.repeat = message.repeat;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HoldHostResponse>): HoldHostResponse {
+    return HoldHostResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldHostResponse>): HoldHostResponse {
+    const message = createBaseHoldHostResponse();
+    message.host = (object.host !== undefined && object.host !== null) ? Host.fromPartial(object.host) : undefined;
+    message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.repeat = object.repeat ?? false;
+    return message;
+  },
+};
+
+function createBaseReleaseHostRequest(): ReleaseHostRequest {
+  return { actor: "", reason: "", requestId: "" };
+}
+
+export const ReleaseHostRequest: MessageFns<ReleaseHostRequest> = {
+  encode(message: ReleaseHostRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.actor !== "") {
+      writer.uint32(10).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseHostRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseHostRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReleaseHostRequest {
+    return {
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ReleaseHostRequest): unknown {
+    const obj: any = {};
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReleaseHostRequest>): ReleaseHostRequest {
+    return ReleaseHostRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReleaseHostRequest>): ReleaseHostRequest {
+    const message = createBaseReleaseHostRequest();
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseReleaseHostResponse(): ReleaseHostResponse {
+  return { host: undefined, sequence: 0n, repeat: false };
+}
+
+export const ReleaseHostResponse: MessageFns<ReleaseHostResponse> = {
+  encode(message: ReleaseHostResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== undefined) {
+      Host.encode(message.host, writer.uint32(10).fork()).join();
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sequence);
+    }
+    if (message.repeat !== false) {
+      writer.uint32(24).bool(message.repeat);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseHostResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseHostResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = Host.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.repeat = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReleaseHostResponse {
+    return {
+      host: isSet(object.host) ? Host.fromJSON(object.host) : undefined,
+      sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
+      repeat: isSet(object.repeat) ? globalThis.Boolean(object.repeat) : false,
+    };
+  },
+
+  toJSON(message: ReleaseHostResponse): unknown {
+    const obj: any = {};
+    if (message.host !== undefined) {
+      obj.host = Host.toJSON(message.host);
+    }
+    if (message.sequence !== 0n) {
+      obj.sequence = message.sequence.toString();
+    }
+    if (message.repeat !== false) {
+      obj.repeat = message.repeat;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReleaseHostResponse>): ReleaseHostResponse {
+    return ReleaseHostResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReleaseHostResponse>): ReleaseHostResponse {
+    const message = createBaseReleaseHostResponse();
+    message.host = (object.host !== undefined && object.host !== null) ? Host.fromPartial(object.host) : undefined;
+    message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.repeat = object.repeat ?? false;
+    return message;
+  },
+};
+
+/**
+ * What vmwarden knows of the host's VMs, and what operators may do to them.
+ * Every operator's act takes an actor and a reason, which go into the journal, and may have a request id.
+ */
 export type VmServiceService = typeof VmServiceService;
 export const VmServiceService = {
   listVms: {
@@ -718,7 +3374,68 @@ export const VmServiceService = {
     responseSerialize: (value: ListVmsResponse): Buffer => Buffer.from(ListVmsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListVmsResponse => ListVmsResponse.decode(value),
   },
-  /** Ends a hold: vmwarden acts on this VM again from its next event on. */
+  getVm: {
+    path: "/vmwarden.v1.VmService/GetVm" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetVmRequest): Buffer => Buffer.from(GetVmRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetVmRequest => GetVmRequest.decode(value),
+    responseSerialize: (value: GetVmResponse): Buffer => Buffer.from(GetVmResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetVmResponse => GetVmResponse.decode(value),
+  },
+  /** Why the VM was, or was not, acted on, and when it will be next: in words, and as the records that say so. */
+  explainVm: {
+    path: "/vmwarden.v1.VmService/ExplainVm" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExplainVmRequest): Buffer => Buffer.from(ExplainVmRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExplainVmRequest => ExplainVmRequest.decode(value),
+    responseSerialize: (value: ExplainVmResponse): Buffer => Buffer.from(ExplainVmResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExplainVmResponse => ExplainVmResponse.decode(value),
+  },
+  /**
+   * Begins one act, verified as the policy's steps are: inspected before, proven after. Answers when its intent is durable
+   * in the journal; the records of its incident tell how it goes. One act at a time per VM.
+   */
+  actOnVm: {
+    path: "/vmwarden.v1.VmService/ActOnVm" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ActOnVmRequest): Buffer => Buffer.from(ActOnVmRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ActOnVmRequest => ActOnVmRequest.decode(value),
+    responseSerialize: (value: ActOnVmResponse): Buffer => Buffer.from(ActOnVmResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ActOnVmResponse => ActOnVmResponse.decode(value),
+  },
+  /**
+   * Calls off what is open on the VM, the policy's or an operator's. A waiting step ends at once; a running one is told to
+   * stop, and ends `cancelled`, or `unverified` when it had reached the guest. Nothing more of the plan is done.
+   */
+  cancelAct: {
+    path: "/vmwarden.v1.VmService/CancelAct" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CancelActRequest): Buffer => Buffer.from(CancelActRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CancelActRequest => CancelActRequest.decode(value),
+    responseSerialize: (value: CancelActResponse): Buffer => Buffer.from(CancelActResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CancelActResponse => CancelActResponse.decode(value),
+  },
+  /**
+   * Nothing is done on this VM by itself until it is released. A waiting step is called off; a running one ends, and
+   * nothing more of its plan is done. What operators ask for is still done.
+   */
+  holdVm: {
+    path: "/vmwarden.v1.VmService/HoldVm" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: HoldVmRequest): Buffer => Buffer.from(HoldVmRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): HoldVmRequest => HoldVmRequest.decode(value),
+    responseSerialize: (value: HoldVmResponse): Buffer => Buffer.from(HoldVmResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): HoldVmResponse => HoldVmResponse.decode(value),
+  },
+  /**
+   * Ends a hold. The guest is inspected: one that is found down is answered by the policy at once, any other from its
+   * next event on.
+   */
   releaseVm: {
     path: "/vmwarden.v1.VmService/ReleaseVm" as const,
     requestStream: false as const,
@@ -728,12 +3445,79 @@ export const VmServiceService = {
     responseSerialize: (value: ReleaseVmResponse): Buffer => Buffer.from(ReleaseVmResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReleaseVmResponse => ReleaseVmResponse.decode(value),
   },
+  /** Forgets the attempts that a budget of the VM has counted. */
+  resetBudget: {
+    path: "/vmwarden.v1.VmService/ResetBudget" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResetBudgetRequest): Buffer => Buffer.from(ResetBudgetRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResetBudgetRequest => ResetBudgetRequest.decode(value),
+    responseSerialize: (value: ResetBudgetResponse): Buffer => Buffer.from(ResetBudgetResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResetBudgetResponse => ResetBudgetResponse.decode(value),
+  },
+  getHost: {
+    path: "/vmwarden.v1.VmService/GetHost" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetHostRequest): Buffer => Buffer.from(GetHostRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetHostRequest => GetHostRequest.decode(value),
+    responseSerialize: (value: GetHostResponse): Buffer => Buffer.from(GetHostResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetHostResponse => GetHostResponse.decode(value),
+  },
+  /** As HoldVm, for all VMs of the host; holds of single VMs stay as they are. Survives a restart of vmwarden. */
+  holdHost: {
+    path: "/vmwarden.v1.VmService/HoldHost" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: HoldHostRequest): Buffer => Buffer.from(HoldHostRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): HoldHostRequest => HoldHostRequest.decode(value),
+    responseSerialize: (value: HoldHostResponse): Buffer => Buffer.from(HoldHostResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): HoldHostResponse => HoldHostResponse.decode(value),
+  },
+  /** Ends the host's hold, and does for each VM that is not held itself what ReleaseVm does. */
+  releaseHost: {
+    path: "/vmwarden.v1.VmService/ReleaseHost" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReleaseHostRequest): Buffer => Buffer.from(ReleaseHostRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReleaseHostRequest => ReleaseHostRequest.decode(value),
+    responseSerialize: (value: ReleaseHostResponse): Buffer => Buffer.from(ReleaseHostResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReleaseHostResponse => ReleaseHostResponse.decode(value),
+  },
 } as const;
 
 export interface VmServiceServer extends UntypedServiceImplementation {
   listVms: handleUnaryCall<ListVmsRequest, ListVmsResponse>;
-  /** Ends a hold: vmwarden acts on this VM again from its next event on. */
+  getVm: handleUnaryCall<GetVmRequest, GetVmResponse>;
+  /** Why the VM was, or was not, acted on, and when it will be next: in words, and as the records that say so. */
+  explainVm: handleUnaryCall<ExplainVmRequest, ExplainVmResponse>;
+  /**
+   * Begins one act, verified as the policy's steps are: inspected before, proven after. Answers when its intent is durable
+   * in the journal; the records of its incident tell how it goes. One act at a time per VM.
+   */
+  actOnVm: handleUnaryCall<ActOnVmRequest, ActOnVmResponse>;
+  /**
+   * Calls off what is open on the VM, the policy's or an operator's. A waiting step ends at once; a running one is told to
+   * stop, and ends `cancelled`, or `unverified` when it had reached the guest. Nothing more of the plan is done.
+   */
+  cancelAct: handleUnaryCall<CancelActRequest, CancelActResponse>;
+  /**
+   * Nothing is done on this VM by itself until it is released. A waiting step is called off; a running one ends, and
+   * nothing more of its plan is done. What operators ask for is still done.
+   */
+  holdVm: handleUnaryCall<HoldVmRequest, HoldVmResponse>;
+  /**
+   * Ends a hold. The guest is inspected: one that is found down is answered by the policy at once, any other from its
+   * next event on.
+   */
   releaseVm: handleUnaryCall<ReleaseVmRequest, ReleaseVmResponse>;
+  /** Forgets the attempts that a budget of the VM has counted. */
+  resetBudget: handleUnaryCall<ResetBudgetRequest, ResetBudgetResponse>;
+  getHost: handleUnaryCall<GetHostRequest, GetHostResponse>;
+  /** As HoldVm, for all VMs of the host; holds of single VMs stay as they are. Survives a restart of vmwarden. */
+  holdHost: handleUnaryCall<HoldHostRequest, HoldHostResponse>;
+  /** Ends the host's hold, and does for each VM that is not held itself what ReleaseVm does. */
+  releaseHost: handleUnaryCall<ReleaseHostRequest, ReleaseHostResponse>;
 }
 
 export interface VmServiceClient extends Client {
@@ -752,7 +3536,98 @@ export interface VmServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListVmsResponse) => void,
   ): ClientUnaryCall;
-  /** Ends a hold: vmwarden acts on this VM again from its next event on. */
+  getVm(
+    request: GetVmRequest,
+    callback: (error: ServiceError | null, response: GetVmResponse) => void,
+  ): ClientUnaryCall;
+  getVm(
+    request: GetVmRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetVmResponse) => void,
+  ): ClientUnaryCall;
+  getVm(
+    request: GetVmRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetVmResponse) => void,
+  ): ClientUnaryCall;
+  /** Why the VM was, or was not, acted on, and when it will be next: in words, and as the records that say so. */
+  explainVm(
+    request: ExplainVmRequest,
+    callback: (error: ServiceError | null, response: ExplainVmResponse) => void,
+  ): ClientUnaryCall;
+  explainVm(
+    request: ExplainVmRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExplainVmResponse) => void,
+  ): ClientUnaryCall;
+  explainVm(
+    request: ExplainVmRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExplainVmResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Begins one act, verified as the policy's steps are: inspected before, proven after. Answers when its intent is durable
+   * in the journal; the records of its incident tell how it goes. One act at a time per VM.
+   */
+  actOnVm(
+    request: ActOnVmRequest,
+    callback: (error: ServiceError | null, response: ActOnVmResponse) => void,
+  ): ClientUnaryCall;
+  actOnVm(
+    request: ActOnVmRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ActOnVmResponse) => void,
+  ): ClientUnaryCall;
+  actOnVm(
+    request: ActOnVmRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ActOnVmResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Calls off what is open on the VM, the policy's or an operator's. A waiting step ends at once; a running one is told to
+   * stop, and ends `cancelled`, or `unverified` when it had reached the guest. Nothing more of the plan is done.
+   */
+  cancelAct(
+    request: CancelActRequest,
+    callback: (error: ServiceError | null, response: CancelActResponse) => void,
+  ): ClientUnaryCall;
+  cancelAct(
+    request: CancelActRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CancelActResponse) => void,
+  ): ClientUnaryCall;
+  cancelAct(
+    request: CancelActRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CancelActResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Nothing is done on this VM by itself until it is released. A waiting step is called off; a running one ends, and
+   * nothing more of its plan is done. What operators ask for is still done.
+   */
+  holdVm(
+    request: HoldVmRequest,
+    callback: (error: ServiceError | null, response: HoldVmResponse) => void,
+  ): ClientUnaryCall;
+  holdVm(
+    request: HoldVmRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: HoldVmResponse) => void,
+  ): ClientUnaryCall;
+  holdVm(
+    request: HoldVmRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: HoldVmResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Ends a hold. The guest is inspected: one that is found down is answered by the policy at once, any other from its
+   * next event on.
+   */
   releaseVm(
     request: ReleaseVmRequest,
     callback: (error: ServiceError | null, response: ReleaseVmResponse) => void,
@@ -767,6 +3642,69 @@ export interface VmServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReleaseVmResponse) => void,
+  ): ClientUnaryCall;
+  /** Forgets the attempts that a budget of the VM has counted. */
+  resetBudget(
+    request: ResetBudgetRequest,
+    callback: (error: ServiceError | null, response: ResetBudgetResponse) => void,
+  ): ClientUnaryCall;
+  resetBudget(
+    request: ResetBudgetRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResetBudgetResponse) => void,
+  ): ClientUnaryCall;
+  resetBudget(
+    request: ResetBudgetRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResetBudgetResponse) => void,
+  ): ClientUnaryCall;
+  getHost(
+    request: GetHostRequest,
+    callback: (error: ServiceError | null, response: GetHostResponse) => void,
+  ): ClientUnaryCall;
+  getHost(
+    request: GetHostRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetHostResponse) => void,
+  ): ClientUnaryCall;
+  getHost(
+    request: GetHostRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetHostResponse) => void,
+  ): ClientUnaryCall;
+  /** As HoldVm, for all VMs of the host; holds of single VMs stay as they are. Survives a restart of vmwarden. */
+  holdHost(
+    request: HoldHostRequest,
+    callback: (error: ServiceError | null, response: HoldHostResponse) => void,
+  ): ClientUnaryCall;
+  holdHost(
+    request: HoldHostRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: HoldHostResponse) => void,
+  ): ClientUnaryCall;
+  holdHost(
+    request: HoldHostRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: HoldHostResponse) => void,
+  ): ClientUnaryCall;
+  /** Ends the host's hold, and does for each VM that is not held itself what ReleaseVm does. */
+  releaseHost(
+    request: ReleaseHostRequest,
+    callback: (error: ServiceError | null, response: ReleaseHostResponse) => void,
+  ): ClientUnaryCall;
+  releaseHost(
+    request: ReleaseHostRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReleaseHostResponse) => void,
+  ): ClientUnaryCall;
+  releaseHost(
+    request: ReleaseHostRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReleaseHostResponse) => void,
   ): ClientUnaryCall;
 }
 
@@ -805,6 +3743,10 @@ function fromJsonTimestamp(o: any): Date {
   } else {
     return fromTimestamp(Timestamp.fromJSON(o));
   }
+}
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {

@@ -1,0 +1,18 @@
+/** So many of something at once. */
+export interface Slots {
+  /** null: none is left; else the way to give it back. */
+  take(): (() => void) | null;
+}
+
+export const createSlots = (max: number): Slots => {
+  let taken = 0;
+  return {
+    take: () => {
+      if (taken >= max) return null;
+      taken += 1;
+      return () => {
+        taken -= 1;
+      };
+    },
+  };
+};
