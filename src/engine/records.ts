@@ -228,7 +228,7 @@ const stepRecord = (now: Moment, place: StepPlace, update: Partial<StepUpdate>):
     },
   });
 
-const plannedStep = (step: Step) => ({
+export const plannedStep = (step: Step) => ({
   verb: step.verb,
   timeoutMs: BigInt(Math.round(step.timeoutMs)),
   retries: step.retries,
@@ -247,7 +247,7 @@ const wireKey = (key: ReportKey): WireReportKey => ({
 
 type Table<Key extends string, Value> = Readonly<{ [K in Key]: Value }>;
 
-const ORIGIN: Table<Origin, WireOrigin> = {
+export const ORIGIN: Table<Origin, WireOrigin> = {
   kernel: WireOrigin.KERNEL,
   qmp: WireOrigin.QMP,
   'cloud-hypervisor': WireOrigin.CLOUD_HYPERVISOR,
@@ -255,7 +255,7 @@ const ORIGIN: Table<Origin, WireOrigin> = {
   agent: WireOrigin.AGENT,
 };
 
-const INITIATOR: Table<Initiator, WireInitiator> = {
+export const INITIATOR: Table<Initiator, WireInitiator> = {
   guest: WireInitiator.GUEST,
   host: WireInitiator.HOST,
   operator: WireInitiator.OPERATOR,
