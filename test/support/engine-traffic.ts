@@ -8,8 +8,8 @@ import { MemoryJournal } from '../../src/journal/memory-journal.js';
 import { Fault } from '../../src/lib/fault.js';
 import type { Logger } from '../../src/lib/logger.js';
 import type { Policy } from '../../src/policy/policy.js';
-import { createObserveDriver } from '../../src/vmm/observe/driver.js';
 import type { Outcome } from '../../src/vmm/driver.js';
+import { createObserveDriver } from '../../src/vmm/observe/driver.js';
 import { JumpingClock } from './jumping-clock.js';
 import { ScriptedDriver } from './scripted-driver.js';
 
@@ -31,7 +31,11 @@ export type Happening =
       readonly ageMs: number | null;
     }
   | { readonly kind: 'flood'; readonly vm: number; readonly count: number }
-  | { readonly kind: 'answer'; readonly vm: number; readonly outcome: 'failed' | 'unsupported' | 'hang' }
+  | {
+      readonly kind: 'answer';
+      readonly vm: number;
+      readonly outcome: 'failed' | 'unsupported' | 'hang';
+    }
   | { readonly kind: 'contact'; readonly vm: number; readonly continuous: boolean }
   | { readonly kind: 'lose'; readonly vm: number }
   | { readonly kind: 'pass'; readonly ms: number }
@@ -139,10 +143,7 @@ const quiet: Logger = {
 };
 
 /** Runs a real engine through all that happens, and gives the journal that it leaves. */
-export const journalOf = async (
-  policy: Policy,
-  all: readonly Happening[],
-): Promise<Journal> => {
+export const journalOf = async (policy: Policy, all: readonly Happening[]): Promise<Journal> => {
   const clock = new JumpingClock();
   const journal = new MemoryJournal({ now: () => clock.now().wallMs });
   let process = 1;
@@ -166,8 +167,7 @@ export const journalOf = async (
       health: { up: () => undefined, degraded: () => undefined },
     });
   let engine = await start();
-  const report = (one: EventReport): Promise<unknown> =>
-    engine.report(one).catch(() => undefined);
+  const report = (one: EventReport): Promise<unknown> => engine.report(one).catch(() => undefined);
 
   const happen = async (one: Happening): Promise<void> => {
     switch (one.kind) {
@@ -260,11 +260,7 @@ const ownedJournal = (journal: Journal): { journal: Journal; close: () => void }
 };
 
 /** As far as it comes in a moment: what hangs is left to the next life. All that it wrote is durable. */
-const ended = async (
-  engine: RunningEngine,
-  journal: Journal,
-  close: () => void,
-): Promise<void> => {
+const ended = async (engine: RunningEngine, journal: Journal, close: () => void): Promise<void> => {
   await engine.stop(20);
   close();
   await journal.append({ kind: 'outcome', records: [], rows: [] }).durable;

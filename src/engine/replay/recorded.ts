@@ -46,9 +46,7 @@ export const eventOf = (vm: string, record: EventRecord, life: string): Recorded
       driver: record.fromDriver ? { boots: 0, life, bootId: record.bootId, state: null } : null,
     },
     fold:
-      record.count > 1
-        ? { count: record.count, firstAtMs: record.firstAt?.getTime() ?? 0 }
-        : null,
+      record.count > 1 ? { count: record.count, firstAtMs: record.firstAt?.getTime() ?? 0 } : null,
     keptUid: record.keptUid ?? record.vmUid,
   };
 };

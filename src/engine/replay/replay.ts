@@ -52,10 +52,12 @@ const COMMIT_RECORDS = 48;
 /** What was done about the incident that was open then. */
 interface Live {
   readonly incident: string;
+  readonly decision: Decision;
   /** Planned, and not ended yet. */
   readonly open: Set<string>;
   readonly ended: Map<string, Outcome>;
-  begun: boolean;
+  /** Empty: nothing yet. */
+  begun: string;
 }
 
 /**
@@ -68,11 +70,15 @@ export class Replay {
   readonly #lives: Lives;
   readonly #live = new Map<string, Live>();
   readonly #exited = new Set<string>();
+  /** What was begun on the VM's latest incident here. */
+  readonly #begunHere = new Map<string, { readonly event: number; readonly verbs: Set<string> }>();
   #waiting: Sequenced[] = [];
   #hostBootId = '';
   recordedOutcomes = 0;
   assumedOutcomes = 0;
   unreadable = 0;
+  /** Events that came of an act which is not taken here. */
+  leftOut = 0;
 
   constructor(ports: ReplayPorts) {
     this.#ports = ports;
@@ -115,6 +121,10 @@ export class Replay {
           return;
         }
         const { arrival, fold, keptUid } = event;
+        if (arrival.report.initiator === 'vmwarden' && this.#isOfOtherAct(record)) {
+          this.leftOut += 1;
+          return;
+        }
         if (arrival.report.event.type === 'VMM_EXITED') this.#exited.add(vm);
         const reachable = this.#wasReachable(all, index);
         this.#lives.take(arrival, fold, sequence, keptUid, reachable);
@@ -155,10 +165,24 @@ export class Replay {
     return { wallMs, monoMs: Number(monotonicUs) / 1_000, hostBootId: this.#hostBootId };
   }
 
-  #decided(vm: string, incident: string, { plan }: Decision): void {
+  /** Brought about by a step of vmwarden's that this policy has not begun on the same incident. */
+  #isOfOtherAct({ vmId, incidentId }: Record): boolean {
+    const live = this.#live.get(vmId);
+    if (incidentId === '' || live?.incident !== incidentId) return false;
+    const here = this.#begunHere.get(vmId);
+    const answers = here !== undefined && BigInt(here.event) === live.decision.eventSequence;
+    return !(answers && here.verbs.has(live.begun));
+  }
+
+  #wasDecided(vm: string, incident: string, decision: Decision): void {
+    if (this.#live.get(vm)?.decision === decision) return;
+    const open = new Set(decision.plan.map(({ verb }) => verb));
+    this.#live.set(vm, { incident, decision, open, ended: new Map(), begun: '' });
+  }
+
+  #decided(vm: string, incident: string, decision: Decision): void {
     if (incident === '') return;
-    const open = new Set(plan.map(({ verb }) => verb));
-    this.#live.set(vm, { incident, open, ended: new Map(), begun: false });
+    this.#wasDecided(vm, incident, decision);
     // It went another way then: the incident that was followed has lost its course.
     if (this.#lives.isFollowed(vm) && this.#lives.row(vm)?.incident?.id !== incident) {
       this.#lives.follow(vm, null);
@@ -172,11 +196,11 @@ export class Replay {
     const outcome = outcomeOf(update);
     const live = this.#live.get(vm);
     if (live?.incident === record.incidentId) {
-      if (outcome === null) live.begun = true;
+      if (outcome === null) live.begun = update.verb;
       else {
         live.open.delete(update.verb);
         // What was called off before it began says nothing of how it would have ended.
-        if (live.begun || outcome.kind !== 'cancelled') live.ended.set(update.verb, outcome);
+        if (live.begun !== '' || outcome.kind !== 'cancelled') live.ended.set(update.verb, outcome);
       }
     }
     const incident = this.#lives.row(vm)?.incident ?? null;
@@ -246,6 +270,7 @@ export class Replay {
     if (incident === null) return;
     if (!this.#lives.isFollowed(vm)) {
       const live = decisionsBehind(all, index).find(({ id }) => id === incident.id);
+      if (live !== undefined) this.#wasDecided(vm, live.id, live.decision);
       if (live !== undefined && samePlan(live.decision, incident)) {
         this.#lives.follow(vm, incident.id);
       }
@@ -275,6 +300,12 @@ export class Replay {
     return { kind: 'applied', proof: ['assumed'], state: 'unknown' };
   }
 
+  #noteBegun(vm: string, event: number, verb: string): void {
+    const here = this.#begunHere.get(vm);
+    if (here?.event === event) here.verbs.add(verb);
+    else this.#begunHere.set(vm, { event, verbs: new Set([verb]) });
+  }
+
   #tell(before: VmRow | undefined, { row, records }: Change, arrived: Facts | null): void {
     let rule = before?.incident?.rule ?? '';
     let event = before?.incident?.facts.sequence ?? 0;
@@ -293,6 +324,7 @@ export class Replay {
         const { state, verb } = body.value;
         const held = verb === 'hold' && state === StepState.APPLIED;
         if (state === StepState.STARTED || held) {
+          this.#noteBegun(row.id, event, verb);
           this.#ports.onBegun({ vm: row.id, rule, verb, event });
         }
       }

@@ -1,7 +1,7 @@
 import {
   type DecisionDifference,
   type SimulatedDecision,
-  SimulatePolicyResponse,
+  type SimulatePolicyResponse,
   SimulationDetail,
   type SimulationSummary,
 } from '../../gen/vmwarden/v1/policy_service.js';
@@ -219,7 +219,7 @@ class Simulation {
   }
 
   #assumptions(): string[] {
-    const { recordedOutcomes, assumedOutcomes } = this.#replay;
+    const { recordedOutcomes, assumedOutcomes, leftOut } = this.#replay;
     return [
       'Events are taken as the journal has them: a guest that this policy would have treated otherwise is taken to have gone on as it did.',
       ...(recordedOutcomes > 0
@@ -227,6 +227,9 @@ class Simulation {
         : []),
       ...(assumedOutcomes > 0
         ? [`${assumedOutcomes} steps that were not taken then are taken to be applied at once.`]
+        : []),
+      ...(leftOut > 0
+        ? [`${leftOut} events that came of steps which are not taken here are left out.`]
         : []),
     ];
   }
