@@ -1,4 +1,4 @@
-// Bundles what runs into dist/: the program, the fleet library, the journal's worker thread and the stand-in guest.
+// Bundles what runs into dist/: the program, the fleet library and the stand-in guest.
 // lmdb stays outside (native code); commands that main imports lazily become chunks of their own.
 import {
   mkdirSync,
@@ -21,7 +21,6 @@ const stamp = join(dist, '.built');
 const entries = {
   main: 'src/main.ts',
   fleet: 'src/fleet/open-fleet.ts',
-  'journal-worker': 'src/journal/lmdb/worker.ts',
   'stand-in': 'src/guest/stand-in.ts',
 };
 

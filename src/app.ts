@@ -27,8 +27,8 @@ import { createDriver, type DriverRegistry } from './vmm/registry.js';
 export interface AppParts {
   readonly log: Logger;
   readonly umask: Umask;
-  /** The journal's writer thread, beside the bundle. */
-  readonly journalWorker: URL;
+  /** This process's. */
+  readonly pid: number;
   readonly clock?: Clock;
   readonly drivers?: DriverRegistry;
   /** Called once when a part is broken for good: only a new process helps. */
@@ -75,9 +75,9 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
     const opening = openLmdbJournal({
       dir: join(config.dataDir, 'journal'),
       reserveBytes: config.journal.reserveBytes,
-      workerUrl: parts.journalWorker,
+      pid: parts.pid,
     });
-    // The journal's thread starts on another core: what serves gRPC, the largest part, is loaded meanwhile.
+    // What serves gRPC, the largest part, is read from the disk meanwhile.
     const loading = import('./server/create-server.js');
     const journal = await opening;
     ends.push(() => journal.close());

@@ -6,8 +6,6 @@ import { describeFault } from './describe-fault.js';
 import { FAILED } from './io.js';
 import { stopAsked } from './stop-asked.js';
 
-/** The build puts it beside the bundle. */
-const JOURNAL_WORKER = new URL('./journal-worker.js', import.meta.url);
 /** A stop that has not ended this long after its own bound is cut off. */
 const OVERDUE_MS = 2_000;
 
@@ -45,7 +43,7 @@ const serve = async ({
     const app = await startApp(config, {
       log,
       umask: (mask) => process.umask(mask),
-      journalWorker: JOURNAL_WORKER,
+      pid: process.pid,
       onBroken: fail,
     });
     log.info(

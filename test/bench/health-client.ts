@@ -44,6 +44,8 @@ const watcherOf = (
         const onAbort = (): void => reject(signal.reason);
         wake = () => {
           changed = false;
+          // What comes while nobody waits is for the next one who does.
+          wake = () => undefined;
           signal.removeEventListener('abort', onAbort);
           resolve();
         };

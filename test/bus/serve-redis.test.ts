@@ -7,7 +7,6 @@ import { aliveKey, parseAlive, partitionOf } from '../../src/bus/redis/keys.js';
 import type { Config } from '../../src/config/config.js';
 import { loadConfig } from '../../src/config/load-config.js';
 import type { Logger } from '../../src/lib/logger.js';
-import { journalWorker } from '../support/journal-bundle.js';
 import { describePart } from '../support/parts.js';
 import { type RedisProcess, startRedisProcess } from '../support/redis-process.js';
 import { readStreams } from '../support/stream-checker.js';
@@ -52,7 +51,7 @@ describePart('redis-server', 'vmwarden with bus.kind redis', () => {
     const app = await startApp(configOf(name), {
       log,
       umask: (mask) => process.umask(mask),
-      journalWorker: journalWorker(),
+      pid: process.pid,
     });
     apps.push(app);
     return app;

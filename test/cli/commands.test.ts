@@ -15,7 +15,6 @@ import { openLmdbJournal } from '../../src/journal/lmdb/lmdb-journal.js';
 import { vmView } from '../support/fake-engine.js';
 import { fakeIo } from '../support/fake-io.js';
 import { privateFolder, startTestServer } from '../support/grpc-server.js';
-import { journalWorker } from '../support/journal-bundle.js';
 import { waitFor } from '../support/wait-for.js';
 
 const CRASH = '03000000'.padEnd(320, '0');
@@ -168,7 +167,7 @@ describe('without a server', () => {
     const journal = await openLmdbJournal({
       dir: join(dataDir, 'journal'),
       reserveBytes: 0,
-      workerUrl: journalWorker(),
+      pid: process.pid,
     });
     const record = (vmId: string) => ({
       vm: vmId,

@@ -10,7 +10,6 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openLmdbJournal } from '../../src/journal/lmdb/lmdb-journal.js';
 import { openLmdbReader } from '../../src/journal/lmdb/lmdb-reader.js';
 import { openStore } from '../../src/journal/lmdb/store.js';
 import { bytesText, commitOf, readAll, textBytes } from '../support/journal-commits.js';
@@ -132,14 +131,6 @@ describe('opening a journal', () => {
     mkdirSync(parent, { recursive: true });
     writeFileSync(dir, 'a file');
     await expect(open()).rejects.toMatchObject({ reason: 'DIRECTORY_UNUSABLE' });
-  });
-
-  it('names a worker that is not there', async () => {
-    const workerUrl = new URL('file:///nowhere/journal-worker.js');
-    await expect(openLmdbJournal({ dir, reserveBytes: 0, workerUrl })).rejects.toMatchObject({
-      reason: 'JOURNAL_IO',
-    });
-    await (await open()).close();
   });
 
   it('frees what was dropped before it was closed in the middle', async () => {

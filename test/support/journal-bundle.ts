@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const cache = join(root, 'node_modules', '.cache', 'vmwarden-test');
 const made = new Map<string, URL>();
 
-/** Bundles a source of the project to run as a thread or a process of its own. */
+/** Bundles a source of the project to run as a process of its own. */
 export function bundle(source: string): URL {
   const known = made.get(source);
   if (known) return known;
@@ -37,5 +37,3 @@ export function bundle(source: string): URL {
   made.set(source, url);
   return url;
 }
-
-export const journalWorker = (): URL => bundle('src/journal/lmdb/worker.ts');

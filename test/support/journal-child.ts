@@ -5,10 +5,10 @@ import { commitOf, textBytes } from './journal-commits.js';
  * A process to be killed: appends without end, a few commits at a time, and prints each commit's first and last
  * sequence once it is durable. Record n of the journal is `n`; the row `last` names its commit's last one.
  */
-const [dir, workerUrl] = process.argv.slice(2);
-if (!dir || !workerUrl) throw new Error('usage: journal-child DIR WORKER_URL');
+const [dir] = process.argv.slice(2);
+if (!dir) throw new Error('usage: journal-child DIR');
 
-const journal = await openLmdbJournal({ dir, reserveBytes: 0, workerUrl: new URL(workerUrl) });
+const journal = await openLmdbJournal({ dir, reserveBytes: 0, pid: process.pid });
 process.stdout.write('open\n');
 
 async function appender(who: number): Promise<void> {

@@ -1,23 +1,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Worker } from 'node:worker_threads';
 import type { Journal, Sequence } from '../../src/journal/journal.js';
 import { openLmdbJournal } from '../../src/journal/lmdb/lmdb-journal.js';
-import { FAULT_AT, FAULT_COUNT, FAULT_KILL } from '../../src/journal/lmdb/protocol.js';
+import type { WriterFaults } from '../../src/journal/lmdb/writer.js';
 import { MemoryJournal } from '../../src/journal/memory-journal.js';
-import { journalWorker } from './journal-bundle.js';
 
 /** A journal under test, with the strings to pull on it. */
 export interface JournalHarness {
   readonly journal: Journal;
   /** Commits whose first sequence this is fail; 0: none. */
   failAt(first: Sequence): void;
-  /**
-   * Where commits fail in another thread: holds the event loop up until the first one has; its rejection comes
-   * afterwards, and no more fail.
-   */
-  blockUntilFailed(): void;
   /** What the journal takes for the time; default: the real one. */
   setTime(wallMs: number): void;
   /** Closes it and opens it again; absent where nothing outlives closing. */
@@ -28,8 +21,7 @@ export interface JournalHarness {
 
 export interface LmdbHarness extends JournalHarness {
   readonly dir: string;
-  readonly worker: Worker;
-  /** The writer thread throws at its next transaction. */
+  /** The writer throws what nobody expects at its next transaction. */
   killWriter(): void;
   reopen(): Promise<LmdbHarness>;
 }
@@ -40,7 +32,6 @@ export async function memoryHarness(): Promise<JournalHarness> {
   return {
     journal,
     failAt: (first) => journal.failAt(first),
-    blockUntilFailed: () => undefined,
     setTime: clock.set,
     dispose: () => journal.close(),
   };
@@ -53,35 +44,23 @@ export function lmdbHarness(options: { dir?: string; reserveBytes?: number } = {
 
 async function openHarness(dir: string, reserveBytes: number): Promise<LmdbHarness> {
   const clock = harnessClock();
-  const faults = new Int32Array(new SharedArrayBuffer(12));
-  let worker: Worker | null = null;
+  const faults: WriterFaults = { failAt: 0, die: false };
   const journal = await openLmdbJournal({
     dir,
     reserveBytes,
-    workerUrl: journalWorker(),
+    pid: process.pid,
     now: clock.now,
     sweepEveryMs: 20,
-    hooks: {
-      faults,
-      started: (started) => {
-        worker = started;
-      },
-    },
+    faults,
   });
-  if (!worker) throw new Error('the writer thread was not shown');
   return {
     journal,
     dir,
-    worker,
     failAt: (first) => {
-      Atomics.store(faults, FAULT_AT, first);
-    },
-    blockUntilFailed: () => {
-      Atomics.wait(faults, FAULT_COUNT, 0, 10_000);
-      Atomics.store(faults, FAULT_AT, 0);
+      faults.failAt = first;
     },
     killWriter: () => {
-      Atomics.store(faults, FAULT_KILL, 1);
+      faults.die = true;
     },
     setTime: clock.set,
     reopen: async () => {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { bundle, journalWorker } from './journal-bundle.js';
+import { bundle } from './journal-bundle.js';
 
 export interface JournalProcess {
   readonly pid: number;
@@ -17,7 +17,7 @@ export interface JournalProcess {
 /** Starts test/support/journal-child.ts on `dir`; resolves when it has the journal open. */
 export async function startJournalProcess(dir: string): Promise<JournalProcess> {
   const script = fileURLToPath(bundle('test/support/journal-child.ts'));
-  const child = spawn(process.execPath, [script, dir, journalWorker().href], {
+  const child = spawn(process.execPath, [script, dir], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let errors = '';

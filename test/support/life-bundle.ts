@@ -1,18 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import { afterAll } from 'vitest';
 
-export interface LifeBundle {
-  /** test/support/life-child.ts with all of vmwarden in it. */
-  readonly program: string;
-  /** The journal's writer thread. */
-  readonly worker: URL;
-}
-
-let made: LifeBundle | null = null;
+let made: string | null = null;
 const dirs: string[] = [];
 
 afterAll(() => {
@@ -20,18 +13,15 @@ afterAll(() => {
   made = null;
 });
 
-/** Bundled once for each test file, from the sources as they are now. */
-export const lifeBundle = (): LifeBundle => {
+/** test/support/life-child.ts with all of vmwarden in it: bundled once for each test file, from the sources as they are now. */
+export const lifeBundle = (): string => {
   if (made !== null) return made;
   const dir = mkdtempSync(join(tmpdir(), 'vmw-life-'));
   dirs.push(dir);
   const lmdb = fileURLToPath(import.meta.resolve('lmdb'));
   buildSync({
     absWorkingDir: fileURLToPath(new URL('../..', import.meta.url)),
-    entryPoints: {
-      program: 'test/support/life-child.ts',
-      worker: 'src/journal/lmdb/worker.ts',
-    },
+    entryPoints: { program: 'test/support/life-child.ts' },
     outdir: dir,
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -47,6 +37,6 @@ export const lifeBundle = (): LifeBundle => {
     },
     logLevel: 'warning',
   });
-  made = { program: join(dir, 'program.mjs'), worker: pathToFileURL(join(dir, 'worker.mjs')) };
+  made = join(dir, 'program.mjs');
   return made;
 };

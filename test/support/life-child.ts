@@ -67,7 +67,7 @@ try {
   app = await startApp(order.config, {
     log: logTo(order.logFile),
     umask: (mask) => process.umask(mask),
-    journalWorker: new URL(order.journalWorker),
+    pid: process.pid,
     onPoint,
   });
   say({ kind: 'ready', address: app.server.address });

@@ -9,7 +9,6 @@ export interface Spot {
 /** What a life is born with. */
 export interface LifeOrder {
   readonly config: Config;
-  readonly journalWorker: string;
   readonly logFile: string;
   readonly killAt: Spot | null;
 }

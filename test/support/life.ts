@@ -46,9 +46,9 @@ const lives = new Set<Life>();
 
 /** Starts a life; `killAll` ends those that are left. */
 export const spawnLife = (config: Config, killAt: Spot | null = null): Life => {
-  const { program, worker } = lifeBundle();
+  const program = lifeBundle();
   const logFile = lifeLog(config);
-  const order: LifeOrder = { config, journalWorker: worker.href, logFile, killAt };
+  const order: LifeOrder = { config, logFile, killAt };
   const child = fork(program, [JSON.stringify(order)], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     // Not what the test runner was started with.

@@ -22,7 +22,7 @@ const at = (step: string): void => {
 const journal = await openLmdbJournal({
   dir: options.dir,
   reserveBytes: 0,
-  workerUrl: new URL(options.workerUrl),
+  pid: process.pid,
 });
 const inner = redisBus(busConfig(options.port), options.host, journal.id, {
   timeoutMs: 1_000,

@@ -6,12 +6,10 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import { afterAll } from 'vitest';
-import { journalWorker } from './journal-bundle.js';
 
 export interface RelayChildOptions {
   /** The journal's. */
   readonly dir: string;
-  readonly workerUrl: string;
   readonly host: string;
   readonly port: number;
   readonly silentMs: number;
@@ -36,11 +34,8 @@ export interface RelayProcess {
   kill(): Promise<void>;
 }
 
-export const startRelayProcess = async (
-  options: Omit<RelayChildOptions, 'workerUrl'>,
-): Promise<RelayProcess> => {
-  const all: RelayChildOptions = { ...options, workerUrl: journalWorker().href };
-  const child = spawn(process.execPath, [program(), JSON.stringify(all)], {
+export const startRelayProcess = async (options: RelayChildOptions): Promise<RelayProcess> => {
+  const child = spawn(process.execPath, [program(), JSON.stringify(options)], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let errors = '';

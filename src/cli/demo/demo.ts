@@ -10,8 +10,6 @@ import { DEMO_POLICY } from './policy.js';
 import { renderTable } from './render.js';
 import { tellStory } from './story.js';
 
-/** Files that the build puts beside the bundle. */
-const JOURNAL_WORKER = new URL('./journal-worker.js', import.meta.url);
 const STAND_IN = new URL('./stand-in.js', import.meta.url);
 
 export const addDemoCommand = (program: Command): void => {
@@ -42,7 +40,7 @@ const demo = async (): Promise<number> => {
     const app = await startApp(demoConfig(dir, guests), {
       log,
       umask: (mask) => process.umask(mask),
-      journalWorker: JOURNAL_WORKER,
+      pid: process.pid,
     });
     try {
       const chapters = await tellStory(app.server.address, guests);

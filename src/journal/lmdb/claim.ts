@@ -2,7 +2,6 @@ import type { Sequence } from '../journal.js';
 import { corrupt } from './errors.js';
 import { checkFormat, FORMAT, type Owner } from './format.js';
 import { readSequenceKey } from './keys.js';
-import type { WriterData } from './protocol.js';
 import { getMeta, type Store } from './store.js';
 
 export type Claim =
@@ -14,23 +13,32 @@ export type Claim =
       readonly newest: Sequence;
     };
 
+export interface Claimant {
+  readonly dir: string;
+  /** Name of the socket by which the owner is known to live. */
+  readonly socket: string;
+  readonly pid: number;
+  /** For a directory without a journal. */
+  readonly newId: string;
+}
+
 /**
  * Puts us in as owner, unless one other than `over` is written there. An empty journal is founded on the way.
  * All in one transaction: of two that try, one sees the other.
  */
-export function claim(store: Store, data: WriterData, pid: number, over: string | null): Claim {
+export function claim(store: Store, us: Claimant, over: string | null): Claim {
   const { env, meta } = store;
   return env.transactionSync((): Claim => {
     const owner = getMeta(meta, 'owner');
     if (owner && owner.socket !== over) return { kind: 'owned', owner };
-    meta.putSync('owner', { socket: data.socket, pid } satisfies Owner);
+    meta.putSync('owner', { socket: us.socket, pid: us.pid } satisfies Owner);
     if (getMeta(meta, 'format') === undefined) {
       meta.putSync('format', FORMAT);
-      meta.putSync('id', data.newId);
+      meta.putSync('id', us.newId);
       meta.putSync('oldest', 1);
     }
-    checkFormat(data.dir, getMeta(meta, 'format'));
-    return { kind: 'claimed', ...readBounds(store, data.dir) };
+    checkFormat(us.dir, getMeta(meta, 'format'));
+    return { kind: 'claimed', ...readBounds(store, us.dir) };
   });
 }
 

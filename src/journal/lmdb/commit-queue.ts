@@ -1,18 +1,18 @@
 import type { Fault } from '../../lib/fault.js';
 import type { Appended, Commit, Sequence } from '../journal.js';
 import { belowReserve, busy, rolledBack } from '../journal-fault.js';
-import { type BatchCommit, packBatch, packedSize } from './batch.js';
+import { type PlacedCommit, preparedSize } from './prepare.js';
 
 export interface CommitQueueOptions {
   /** The sequence that the first commit gets. */
   readonly next: Sequence;
   readonly reserveBytes: number;
   readonly freeBytes: () => number;
-  readonly now: () => number;
-  readonly send: (batch: Uint8Array, epoch: number) => void;
+  /** Takes over what is to be written next, in order, until one fails. */
+  readonly send: (batch: readonly PlacedCommit[]) => void;
 }
 
-interface Waiting extends BatchCommit {
+interface Waiting extends PlacedCommit {
   readonly size: number;
   readonly settle: (fault: Fault | null) => void;
 }
@@ -21,8 +21,8 @@ interface Waiting extends BatchCommit {
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
- * Gives out sequences, sends what one turn of the event loop brings as one message, and settles commits in
- * order. When one fails, all behind it fail, and a new epoch begins in which their sequences are given out again.
+ * Gives out sequences, sends what one turn of the event loop brings together, and settles commits in order. When one
+ * fails, all behind it fail, and their sequences are given out again.
  */
 export class CommitQueue {
   readonly #options: CommitQueueOptions;
@@ -33,7 +33,6 @@ export class CommitQueue {
   #waitingBytes = 0;
   #next: Sequence;
   #newest: Sequence;
-  #epoch = 0;
   #refusing = false;
   #dead: Fault | null = null;
   #idle: (() => void)[] = [];
@@ -70,7 +69,7 @@ export class CommitQueue {
       settle(this.#dead);
       return { first, durable };
     }
-    const size = packedSize(commit);
+    const size = preparedSize(commit);
     this.#next += commit.records.length;
     this.#waitingBytes += size;
     this.#unsent.push({ commit, first, dropThrough, size, settle });
@@ -94,7 +93,7 @@ export class CommitQueue {
       this.#sentFrom = 0;
     }
     if (refusing) this.#refusing = true;
-    if (fault) this.#rollBack(fault);
+    if (fault) this.#failFrom(this.#takeAll(), fault);
     this.#tellIdle();
   }
 
@@ -135,9 +134,8 @@ export class CommitQueue {
     }
     if (!fault) this.#unsent = [];
     if (batch.length > 0) {
-      const size = batch.reduce((sum, { size }) => sum + size, 0);
       for (const waiting of batch) this.#sent.push(waiting);
-      this.#options.send(packBatch(batch, size, this.#options.now()), this.#epoch);
+      this.#options.send(batch);
     }
     if (fault) {
       this.#failFrom(this.#unsent, fault);
@@ -152,11 +150,6 @@ export class CommitQueue {
     if (kind === 'ingest' && refusing) return belowReserve(freeBytes(), reserveBytes);
     const room = kind === 'ingest' ? WAITING_BYTES_MAX : 2 * WAITING_BYTES_MAX;
     return this.#waitingBytes > room ? busy(this.#waitingBytes) : null;
-  }
-
-  #rollBack(fault: Fault): void {
-    this.#epoch += 1;
-    this.#failFrom(this.#takeAll(), fault);
   }
 
   #failFrom([failed, ...behind]: Waiting[], fault: Fault): void {

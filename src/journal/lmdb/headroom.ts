@@ -1,7 +1,11 @@
-import { closeSync, constants, fdatasyncSync, fstatSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fdatasync, fstatSync, openSync, write } from 'node:fs';
 import { join } from 'node:path';
-import type { PackedCommit } from './batch.js';
+import { promisify } from 'node:util';
 import { DATA_FILE, readHeader } from './data-file.js';
+import type { PreparedCommit } from './prepare.js';
+
+const writeTo = promisify(write);
+const flush = promisify(fdatasync);
 
 /**
  * Pages at the end of the data file that are allocated and not yet in use. Every transaction is made sure of all
@@ -23,13 +27,18 @@ export class Headroom {
     );
   }
 
-  /** Whether so many pages can be written; they are taken as used up. Extends the file when they can't. */
-  ensure(pages: number): boolean {
-    if (this.#spare < pages) this.#spare = this.#measure().spare;
-    if (this.#spare < pages) this.#extend(pages - this.#spare);
+  /** Whether so many pages are there for certain; they are taken as used up. */
+  take(pages: number): boolean {
     if (this.#spare < pages) return false;
     this.#spare -= pages;
     return true;
+  }
+
+  /** The same, but looks, and extends the file where there are too few. Nothing else may write meanwhile. */
+  async make(pages: number): Promise<boolean> {
+    if (this.#spare < pages) this.#spare = this.#measure().spare;
+    if (this.#spare < pages) await this.#extend(pages - this.#spare);
+    return this.take(pages);
   }
 
   /** By what is certain; to know better is too slow to be done where a commit waits (80 us). */
@@ -38,11 +47,11 @@ export class Headroom {
   }
 
   /** In idle time, so that the next commits find their pages allocated and on the disk. */
-  topUp(): void {
+  async topUp(): Promise<void> {
     this.#spare = this.#measure().spare;
     if (this.#spare >= WANTED_PAGES / 2) return;
-    this.#extend(WANTED_PAGES - this.#spare);
-    fdatasyncSync(this.#file);
+    await this.#extend(WANTED_PAGES - this.#spare);
+    await flush(this.#file);
   }
 
   close(): void {
@@ -56,14 +65,15 @@ export class Headroom {
     return { spare: Math.floor(fstatSync(this.#file).size / pageSize) - lastPage - 1, pageSize };
   }
 
-  #extend(pages: number): void {
+  async #extend(pages: number): Promise<void> {
     const { pageSize } = this.#measure();
     const bytes = Math.ceil(pages / CHUNK_PAGES) * CHUNK_PAGES * pageSize;
     this.#exhausted = false;
     try {
       // Zeros, not a hole: a hole would take its blocks only when LMDB writes.
       for (let left = bytes; left > 0; ) {
-        left -= writeSync(this.#file, ZEROS, 0, Math.min(left, ZEROS.length));
+        const { bytesWritten } = await writeTo(this.#file, ZEROS, 0, Math.min(left, ZEROS.length));
+        left -= bytesWritten;
       }
     } catch {
       this.#exhausted = true;
@@ -88,16 +98,16 @@ const PAGE = 4096;
 export const TOP_UP_BYTES = (WANTED_PAGES + CHUNK_PAGES) * PAGE;
 
 /** More pages than these commits can dirty. */
-export function pagesFor(commits: readonly PackedCommit[]): number {
+export function pagesFor(commits: readonly PreparedCommit[]): number {
   let pages = BASE_PAGES;
   for (const commit of commits) pages += pagesForCommit(commit);
   return pages;
 }
 
-export function pagesForCommit({ records, rows }: PackedCommit): number {
+export function pagesForCommit({ records, rows }: PreparedCommit): number {
   // Records go to the end of their tree; what is large has pages of its own. Each may have a place in a history.
   let pages = 1;
-  for (const value of records) pages += PUT_PAGES + 2 + Math.ceil(value.length / PAGE);
+  for (const { value } of records) pages += PUT_PAGES + 2 + Math.ceil(value.length / PAGE);
   // A row, and its place in the index by time.
   for (const { value } of rows) pages += 2 * PUT_PAGES + Math.ceil((value?.length ?? 0) / PAGE);
   return pages;

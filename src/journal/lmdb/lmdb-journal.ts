@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import type { Worker } from 'node:worker_threads';
 import { Fault } from '../../lib/fault.js';
 import { makeDirectory } from '../../lib/make-directory.js';
 import { withDeadline } from '../../lib/with-deadline.js';
@@ -18,35 +17,31 @@ import { belowReserveText, closed } from '../journal-fault.js';
 import { CommitQueue } from './commit-queue.js';
 import { toFault } from './errors.js';
 import { FreedWaits } from './freed-waits.js';
+import { type OpenedWriter, openWriter } from './open-writer.js';
 import { listenAsOwner, type OwnerSocket } from './owner.js';
-import { type FromWriter, fromPlain } from './protocol.js';
-import { type StartedWriter, startWriter } from './start-writer.js';
-import { freeBytes, getMeta, openStore, type Store, usage } from './store.js';
+import { prepare } from './prepare.js';
+import { freeBytes, getMeta, usage } from './store.js';
 import { View } from './view.js';
+import { WriteLoop } from './write-loop.js';
+import type { Outcome, WriterFaults } from './writer.js';
 
 export interface LmdbJournalOptions {
   /** Made, with mode 0700, when it isn't there. */
   readonly dir: string;
   /** Ingest is refused below this much free space. */
   readonly reserveBytes: number;
-  /** The writer thread's bundle: dist/journal-worker.js. */
-  readonly workerUrl: URL;
+  /** This process's, for whoever finds the directory in use. */
+  readonly pid: number;
   /** Milliseconds since the epoch. Default: Date.now. */
   readonly now?: () => number;
   /** How often expired rows are swept away. Default 5 s. */
   readonly sweepEveryMs?: number;
-  readonly hooks?: LmdbJournalHooks;
-}
-
-/** What tests need that nobody else may. */
-export interface LmdbJournalHooks {
-  /** See FAULT_AT and FAULT_KILL in protocol.ts. */
-  readonly faults?: Int32Array;
-  readonly started?: (worker: Worker) => void;
+  /** What tests need that nobody else may. */
+  readonly faults?: WriterFaults;
 }
 
 const SWEEP_EVERY_MS = 5_000;
-/** Commits under way may take this long to end before the writer is ended. */
+/** Commits under way may take this long to end before they are given up. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
 /**
@@ -56,18 +51,12 @@ const CLOSE_TIMEOUT_MS = 10_000;
 export async function openLmdbJournal(options: LmdbJournalOptions): Promise<Journal> {
   const dir = resolve(options.dir);
   let socket: OwnerSocket | null = null;
-  let writer: StartedWriter | null = null;
-  let store: Store | null = null;
   try {
     await makeDirectory(dir);
     socket = await listenAsOwner(dir);
-    writer = await startWriter({ ...options, dir, socket: socket.name });
-    // Only now: the first to open it in a process decides whether it can be written.
-    store = openStore({ dir, readOnly: true, check: () => undefined });
-    return new LmdbJournal({ ...options, dir, socket, writer, store });
+    const opened = await openWriter({ ...options, dir, socket: socket.name });
+    return new LmdbJournal({ ...options, dir, socket, opened });
   } catch (error) {
-    await store?.env.close();
-    await writer?.worker.terminate();
     await socket?.close();
     throw toFault(error, { dir, freeBytes: null });
   }
@@ -75,8 +64,7 @@ export async function openLmdbJournal(options: LmdbJournalOptions): Promise<Jour
 
 interface Parts extends LmdbJournalOptions {
   readonly socket: OwnerSocket;
-  readonly writer: StartedWriter;
-  readonly store: Store;
+  readonly opened: OpenedWriter;
 }
 
 class LmdbJournal implements Journal {
@@ -84,6 +72,7 @@ class LmdbJournal implements Journal {
   readonly #dir: string;
   readonly #parts: Parts;
   readonly #queue: CommitQueue;
+  readonly #loop: WriteLoop;
   readonly #view: View;
   readonly #now: () => number;
   readonly #listeners = new Set<(newest: Sequence) => void>();
@@ -93,29 +82,32 @@ class LmdbJournal implements Journal {
   #trimming: Promise<void> = Promise.resolve();
   #closed = false;
   #closing: Promise<void> | null = null;
-  #writerClosed: () => void = () => undefined;
 
   constructor(parts: Parts) {
-    const { dir, writer, store, reserveBytes } = parts;
-    this.id = writer.id;
+    const { dir, opened, reserveBytes } = parts;
+    this.id = opened.id;
     this.#dir = dir;
     this.#parts = parts;
     this.#now = parts.now ?? Date.now;
     this.#queue = new CommitQueue({
-      next: writer.newest + 1,
+      next: opened.newest + 1,
       reserveBytes,
       freeBytes: () => freeBytes(dir),
-      now: this.#now,
-      send: (batch, epoch) =>
-        writer.worker.postMessage({ kind: 'commits', epoch, batch }, [batch.buffer as ArrayBuffer]),
+      send: (batch) => {
+        const nowMs = this.#now();
+        this.#loop.hand(batch.map((commit) => prepare(commit, nowMs)));
+      },
     });
-    this.#view = new View(store, dir, () => ({
+    this.#view = new View(opened.store, dir, () => ({
       oldest: this.#oldest(),
       newest: this.#queue.newest,
     }));
-    writer.worker.on('message', (message: FromWriter) => this.#take(message));
-    writer.worker.on('error', (error) => this.#die(error.message));
-    writer.worker.on('exit', () => this.#die('its writer thread ended'));
+    this.#loop = new WriteLoop({
+      writer: opened.writer,
+      onOutcome: (outcome) => this.#settle(outcome),
+      onFreed: (through) => this.#freed.release(through),
+      onBroken: (error) => this.#die(error instanceof Error ? error.message : String(error)),
+    });
     this.#sweeping = setInterval(() => this.#sweep(), parts.sweepEveryMs ?? SWEEP_EVERY_MS);
     this.#sweeping.unref();
     this.#sweep();
@@ -165,7 +157,7 @@ class LmdbJournal implements Journal {
       return {
         oldest: newest === 0 ? 0 : this.#oldest(),
         newest,
-        ...usage(this.#parts.store),
+        ...usage(this.#parts.opened.store),
         freeBytes: free,
         refusing: this.#refusing(free),
       };
@@ -201,34 +193,17 @@ class LmdbJournal implements Journal {
     await this.#freed.until(through);
   }
 
-  #take(message: FromWriter): void {
-    switch (message.kind) {
-      case 'settled': {
-        const before = this.#queue.newest;
-        this.#view.refresh();
-        const fault = message.fault && fromPlain(message.fault);
-        this.#queue.settle(message.count, fault, message.belowReserve);
-        const { newest } = this.#queue;
-        if (newest > before) for (const listener of this.#listeners) listener(newest);
-        return;
-      }
-      case 'dropped':
-        this.#view.refresh();
-        this.#freed.release(message.through);
-        return;
-      case 'closed':
-        this.#writerClosed();
-        return;
-      case 'owned':
-      case 'ready':
-      case 'unusable':
-        return;
-    }
+  #settle({ count, fault, belowReserve }: Outcome): void {
+    const before = this.#queue.newest;
+    this.#view.refresh();
+    this.#queue.settle(count, fault, belowReserve);
+    const { newest } = this.#queue;
+    if (newest > before) for (const listener of this.#listeners) listener(newest);
   }
 
-  /** From the snapshot itself: the writer may have freed what it dropped before its word reaches us. */
+  /** From the snapshot itself: LMDB's thread is done with a transaction before its word reaches us. */
   #oldest(): Sequence {
-    return getMeta(this.#parts.store.meta, 'oldest') ?? 1;
+    return getMeta(this.#parts.opened.store.meta, 'oldest') ?? 1;
   }
 
   #refusing(free: number): string | null {
@@ -238,8 +213,7 @@ class LmdbJournal implements Journal {
   }
 
   #sweep(): void {
-    if (this.#queue.dead) return;
-    this.#parts.writer.worker.postMessage({ kind: 'sweep', nowMs: this.#now() });
+    this.#loop.sweep(this.#now());
   }
 
   #die(why: string): void {
@@ -251,27 +225,27 @@ class LmdbJournal implements Journal {
       ),
     );
     this.#freed.release(Number.MAX_SAFE_INTEGER);
-    this.#writerClosed();
   }
 
   async #close(): Promise<void> {
     clearInterval(this.#sweeping);
-    await withDeadline(CLOSE_TIMEOUT_MS, this.#closeWriter());
-    // Ends at once when it closed in time; else what still waits fails by its exit.
-    await this.#parts.writer.worker.terminate();
-    await Promise.allSettled(this.#reading);
-    await this.#parts.store.env.close();
+    const ended = await withDeadline(CLOSE_TIMEOUT_MS, this.#endWriting());
+    this.#freed.release(Number.MAX_SAFE_INTEGER);
+    if (ended) {
+      await this.#parts.opened.writer.close();
+      await Promise.allSettled(this.#reading);
+      await this.#parts.opened.store.env.close();
+    } else {
+      // The disk hangs: LMDB can't be closed under a transaction, and the end of the process gives all back.
+      this.#die('the disk did not take what was under way');
+    }
     await this.#parts.socket.close();
   }
 
-  async #closeWriter(): Promise<void> {
+  async #endWriting(): Promise<true> {
     await this.#queue.idle();
-    if (this.#queue.dead) return;
-    const ended = new Promise<void>((resolve) => {
-      this.#writerClosed = resolve;
-    });
-    this.#parts.writer.worker.postMessage({ kind: 'close' });
-    await ended;
+    await this.#loop.end();
+    return true;
   }
 
   #reads<T>(read: () => Promise<T>): Promise<T> {

@@ -35,6 +35,8 @@ export function openStore({ dir, readOnly, check }: StoreOptions): Store {
     maxDbs: 8,
     // Its asynchronous flush would let a transaction be seen before it is durable.
     overlappingSync: false,
+    // A transaction begins when all that is to be in it has been said.
+    eventTurnBatching: false,
     encoding: 'json',
   });
   try {

@@ -1,15 +1,22 @@
 import { Buffer } from 'node:buffer';
+import { setImmediate } from 'node:timers/promises';
 import type { Fault } from '../../lib/fault.js';
 import type { Sequence } from '../journal.js';
 import { belowReserve } from '../journal-fault.js';
-import type { PackedCommit } from './batch.js';
 import type { Bounds } from './claim.js';
 import { noSpace, toFault } from './errors.js';
 import { type Headroom, pagesFor, pagesForBite, SMALL_PAGES, TOP_UP_BYTES } from './headroom.js';
 import { expiryKey, historyKey, readExpiryKey, readSequenceKey, sequenceKey } from './keys.js';
-import { FAULT_AT, FAULT_COUNT, FAULT_KILL, type WriterData } from './protocol.js';
-import { freeBytes, type Store } from './store.js';
+import type { PreparedCommit } from './prepare.js';
+import { freeBytes, type Store, type Table } from './store.js';
 import { readRecordValue, readRowValue } from './stored.js';
+import {
+  Overtaken,
+  removeInBackground,
+  type Writes,
+  writeAtOnce,
+  writeInBackground,
+} from './transact.js';
 
 export interface Outcome {
   /** So many of the commits, from the first on, are durable. */
@@ -19,125 +26,128 @@ export interface Outcome {
   readonly belowReserve: boolean;
 }
 
+/** For tests. */
+export interface WriterFaults {
+  /** Commits whose first sequence this is fail; 0: none. */
+  failAt: Sequence;
+  /** The next transaction throws what nobody expects. */
+  die: boolean;
+}
+
+export interface WriterOptions {
+  readonly dir: string;
+  readonly reserveBytes: number;
+  readonly faults?: WriterFaults;
+}
+
 /** Records dropped, or rows swept, in one transaction: about a millisecond that a commit may have to wait. */
 const BITE = 128;
-const NOTHING = Buffer.alloc(1);
-/** Keys in order are added at the end of the tree, which fills its pages. */
-const APPEND = { append: true };
 
-/** What the writer thread does to the database, without the thread. */
+/** What is done to the database, one call at a time: the caller waits for each before the next. */
 export class Writer {
   readonly #store: Store;
-  readonly #data: WriterData;
+  readonly #options: WriterOptions;
   readonly #headroom: Headroom;
   #newest: Sequence;
   #oldest: Sequence;
   /** Records below it are gone from the database too. */
   #clean: Sequence;
+  /** The last transaction failed: the next ones are made at once, so that each says by itself why it can't be. */
+  #failing = false;
 
-  constructor(store: Store, data: WriterData, headroom: Headroom, { oldest, newest }: Bounds) {
+  constructor(store: Store, options: WriterOptions, headroom: Headroom, bounds: Bounds) {
     this.#store = store;
-    this.#data = data;
+    this.#options = options;
     this.#headroom = headroom;
-    this.#oldest = oldest;
-    this.#newest = newest;
+    this.#oldest = bounds.oldest;
+    this.#newest = bounds.newest;
     const [first] = store.records.getKeys({ limit: 1 });
-    this.#clean = first ? Math.min(readSequenceKey(first), oldest) : oldest;
+    this.#clean = first ? Math.min(readSequenceKey(first), bounds.oldest) : bounds.oldest;
   }
 
-  /** All in one transaction; when that fails one by one, so that only the one to blame fails. */
-  apply(commits: readonly PackedCommit[]): Outcome {
-    const free = freeBytes(this.#data.dir);
-    const refusing = free < this.#data.reserveBytes;
+  /**
+   * All in one transaction; when that fails one by one, so that only the one to blame fails. Rejects when nothing may
+   * be written any more.
+   */
+  async apply(commits: readonly PreparedCommit[]): Promise<Outcome> {
+    const { dir, reserveBytes } = this.#options;
+    const free = freeBytes(dir);
+    const refusing = free < reserveBytes;
     const refused = refusing ? commits.findIndex(({ kind }) => kind === 'ingest') : -1;
     const admitted = refused < 0 ? commits : commits.slice(0, refused);
 
-    const { count, fault } = this.#commitAll(admitted);
+    const { count, fault } = await this.#commitAll(admitted);
     if (fault || refused < 0) return { count, fault, belowReserve: false };
-    return { count, fault: belowReserve(free, this.#data.reserveBytes), belowReserve: true };
+    return { count, fault: belowReserve(free, reserveBytes), belowReserve: true };
   }
 
-  #commitAll(commits: readonly PackedCommit[]): { count: number; fault: Fault | null } {
+  async #commitAll(
+    commits: readonly PreparedCommit[],
+  ): Promise<{ count: number; fault: Fault | null }> {
     if (commits.length === 0) return { count: 0, fault: null };
-    const together = this.#transact(commits);
+    const together = await this.#transact(commits);
     if (!together) return { count: commits.length, fault: null };
     if (commits.length === 1) return { count: 0, fault: together };
     for (const [count, commit] of commits.entries()) {
-      const fault = this.#transact([commit]);
+      const fault = await this.#transact([commit]);
       if (fault) return { count, fault };
     }
     return { count: commits.length, fault: null };
   }
 
-  #transact(commits: readonly PackedCommit[]): Fault | null {
-    const { env } = this.#store;
-    if (!this.#headroom.ensure(pagesFor(commits))) return noSpace(this.#data.dir);
-    let newest = this.#newest;
-    let oldest = this.#oldest;
+  async #transact(commits: readonly PreparedCommit[]): Promise<Fault | null> {
+    const { dir, faults } = this.#options;
+    const pages = pagesFor(commits);
+    if (!(this.#headroom.take(pages) || (await this.#headroom.make(pages)))) return noSpace(dir);
+    if (faults?.die) throw new Error('told to die');
+    const writes = this.#writesOf(commits);
     try {
-      env.transactionSync(() => {
-        for (const commit of commits) {
-          this.#put(commit, newest);
-          newest += commit.records.length;
-          oldest = Math.max(oldest, commit.dropThrough + 1);
-        }
-        if (oldest > this.#oldest) this.#store.meta.putSync('oldest', oldest);
-      });
+      if (faults && commits.some(({ first }) => first === faults.failAt)) await toldToFail();
+      if (this.#failing) writeAtOnce(this.#store, writes);
+      else await writeInBackground(this.#store, writes);
     } catch (error) {
-      return toFault(error, { dir: this.#data.dir, freeBytes: freeBytes(this.#data.dir) });
+      if (error instanceof Overtaken) throw error;
+      this.#failing = true;
+      return toFault(error, { dir, freeBytes: freeBytes(dir) });
     }
-    this.#newest = newest;
-    this.#oldest = oldest;
+    this.#failing = false;
+    for (const { records } of commits) this.#newest += records.length;
+    if (writes.oldest !== null) this.#oldest = writes.oldest;
     return null;
   }
 
-  #put(commit: PackedCommit, newest: Sequence): void {
-    const { records, history, rows, expiry } = this.#store;
-    this.#injectFault(commit.first);
-    if (commit.first !== newest + 1) {
-      throw new Error(`sequence ${commit.first} does not follow ${newest}`);
+  #writesOf(commits: readonly PreparedCommit[]): Writes {
+    let next = this.#newest + 1;
+    let oldest = this.#oldest;
+    for (const { first, records, dropThrough } of commits) {
+      if (first !== next) throw new Error(`sequence ${first} does not follow ${next - 1}`);
+      next += records.length;
+      oldest = Math.max(oldest, dropThrough + 1);
     }
-    let sequence = commit.first;
-    for (const value of commit.records) {
-      // lmdb's types leave out its answer: false when the key was not behind all others.
-      const stored: unknown = records.putSync(sequenceKey(sequence), value, APPEND);
-      if (stored !== true) {
-        throw new Error(`record ${sequence} exists already`);
-      }
-      const vm = readRecordValue(value)?.vm;
-      if (vm && vm.length > 0) history.putSync(historyKey(vm, sequence), NOTHING);
-      sequence += 1;
-    }
-    for (const { key, value } of commit.rows) {
-      if (!value) {
-        rows.removeSync(key);
-        continue;
-      }
-      rows.putSync(key, value);
-      const expiresAtMs = readRowValue(value)?.expiresAtMs;
-      if (expiresAtMs) expiry.putSync(expiryKey(expiresAtMs, key), NOTHING);
-    }
+    const first = this.#newest + 1;
+    return { first, commits, oldest: oldest > this.#oldest ? oldest : null };
   }
 
   /** Frees a bite of the records that were dropped; returns up to where that is done. */
-  freeDropped(): Sequence {
-    const { env, records, history } = this.#store;
+  async freeDropped(): Promise<Sequence> {
     if (this.#clean === this.#oldest) return this.#oldest - 1;
-    if (!this.#headroom.ensure(pagesForBite(BITE))) throw noSpace(this.#data.dir);
-    let clean = this.#clean;
-    env.transactionSync(() => {
-      const range = { end: sequenceKey(this.#oldest), limit: BITE };
-      const bite = [...records.getRange(range)];
-      for (const { key, value } of bite) {
-        const vm = readRecordValue(value)?.vm;
-        if (vm && vm.length > 0) history.removeSync(historyKey(vm, readSequenceKey(key)));
-        records.removeSync(key);
-      }
-      const last = bite.at(-1);
-      clean = last && bite.length === BITE ? readSequenceKey(last.key) + 1 : this.#oldest;
-    });
-    this.#clean = clean;
-    return clean - 1;
+    const { records, history } = this.#store;
+    const removals: [Table, Uint8Array][] = [];
+    let last: Sequence = 0;
+    let taken = 0;
+    for (const { key, value } of records.getRange({
+      end: sequenceKey(this.#oldest),
+      limit: BITE,
+    })) {
+      last = readSequenceKey(key);
+      taken += 1;
+      const vm = readRecordValue(value)?.vm;
+      if (vm && vm.length > 0) removals.push([history, historyKey(vm, last)]);
+      removals.push([records, Buffer.from(key)]);
+    }
+    await this.#remove(removals);
+    this.#clean = taken === BITE ? last + 1 : this.#oldest;
+    return this.#clean - 1;
   }
 
   get hasDropped(): boolean {
@@ -145,24 +155,31 @@ export class Writer {
   }
 
   /** Removes a bite of the rows that expired before `nowMs`; true when there may be more. */
-  sweepExpired(nowMs: number): boolean {
-    const { env, rows, expiry } = this.#store;
-    const due = () => [
-      ...expiry.getKeys({ end: expiryKey(nowMs, NOTHING.subarray(1)), limit: BITE }),
-    ];
-    if (due().length === 0) return false;
-    if (!this.#headroom.ensure(pagesForBite(BITE))) throw noSpace(this.#data.dir);
-    return env.transactionSync(() => {
-      const bite = due();
-      for (const key of bite) {
-        const { atMs, row } = readExpiryKey(key);
-        const value = rows.get(row);
-        // Written again since with another expiry, or none: that one has an entry of its own.
-        if (value && readRowValue(value)?.expiresAtMs === atMs) rows.removeSync(row);
-        expiry.removeSync(key);
+  async sweepExpired(nowMs: number): Promise<boolean> {
+    const { rows, expiry } = this.#store;
+    const removals: [Table, Uint8Array][] = [];
+    let taken = 0;
+    for (const key of expiry.getKeys({ end: expiryKey(nowMs, NO_ROW), limit: BITE })) {
+      taken += 1;
+      const { atMs, row } = readExpiryKey(key);
+      const value = rows.get(row);
+      // Written again since with another expiry, or none: that one has an entry of its own.
+      if (value && readRowValue(value)?.expiresAtMs === atMs) {
+        removals.push([rows, Buffer.from(row)]);
       }
-      return bite.length === BITE;
-    });
+      removals.push([expiry, Buffer.from(key)]);
+    }
+    await this.#remove(removals);
+    return taken === BITE;
+  }
+
+  async #remove(removals: readonly (readonly [Table, Uint8Array])[]): Promise<void> {
+    if (removals.length === 0) return;
+    const pages = pagesForBite(BITE);
+    if (!(this.#headroom.take(pages) || (await this.#headroom.make(pages)))) {
+      throw noSpace(this.#options.dir);
+    }
+    await removeInBackground(this.#store, removals);
   }
 
   /** True when `topUp` is due. */
@@ -171,34 +188,26 @@ export class Writer {
   }
 
   /** Not at the cost of the reserve. */
-  topUp(): void {
-    const { dir, reserveBytes } = this.#data;
-    if (freeBytes(dir) - TOP_UP_BYTES > reserveBytes) this.#headroom.topUp();
+  async topUp(): Promise<void> {
+    const { dir, reserveBytes } = this.#options;
+    if (freeBytes(dir) - TOP_UP_BYTES > reserveBytes) await this.#headroom.topUp();
   }
 
-  close(): void {
+  async close(): Promise<void> {
     try {
       // On a full disk the row stays; its socket goes, and that is what counts.
-      if (this.#headroom.ensure(SMALL_PAGES)) this.#store.meta.removeSync('owner');
+      if (await this.#headroom.make(SMALL_PAGES)) this.#store.meta.removeSync('owner');
     } catch {
       // The same.
     }
     this.#headroom.close();
-    void this.#store.env.close();
-  }
-
-  #injectFault(first: Sequence): void {
-    const { faults } = this.#data;
-    if (faults && Atomics.load(faults, FAULT_AT) === first) {
-      Atomics.add(faults, FAULT_COUNT, 1);
-      Atomics.notify(faults, FAULT_COUNT);
-      throw new Error('told to fail');
-    }
-  }
-
-  /** Throws when a test asked for the thread's death. */
-  checkKilled(): void {
-    const { faults } = this.#data;
-    if (faults && Atomics.load(faults, FAULT_KILL) !== 0) throw new Error('told to die');
   }
 }
+
+const NO_ROW = new Uint8Array(0);
+
+/** As a disk does it: later. */
+const toldToFail = async (): Promise<never> => {
+  await setImmediate();
+  throw new Error('told to fail');
+};
