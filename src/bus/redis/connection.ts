@@ -33,13 +33,16 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal;
 }
 
+type Clients = typeof import('./clients.js');
 type ConnectionOptions = Omit<RedisOptions, 'replyMapping'>;
 
 /** Faults: those of `toFault`. */
 export const connect = async (options: ConnectOptions): Promise<Connection> => {
   const { config, timeoutMs, onLost, signal } = options;
   const where = placeText(config.at);
-  const client = await makeClient(options);
+  // Loaded only by those who use it, so that a host without a fleet doesn't pay for it.
+  const clients = await import('./clients.js');
+  const client = makeClient(clients, options);
   let lastError: Error | null = null;
   let state: 'connecting' | 'open' | 'closed' = 'connecting';
   const why = (error: unknown): Fault => toFault(lastError ?? error, where);
@@ -84,6 +87,8 @@ export const connect = async (options: ConnectOptions): Promise<Connection> => {
   state = 'open';
 
   const call: Connection['call'] = (command, args) => client.callBuffer(command, [...args]);
+  const send = async (command: string, args: readonly Argument[]): Promise<unknown> =>
+    await client.sendCommand(new clients.BulkCommand(command, [...args], { replyEncoding: null }));
   return {
     where,
     call,
@@ -92,21 +97,19 @@ export const connect = async (options: ConnectOptions): Promise<Connection> => {
     run: async ({ sha1, lua }, keys, args) => {
       const rest = [keys.length, ...keys, ...args];
       try {
-        return await call('EVALSHA', [sha1, ...rest]);
+        return await send('evalsha', [sha1, ...rest]);
       } catch (error) {
         // A server that restarted, or a new master, has not seen it yet.
         if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-        return await call('EVAL', [lua, ...rest]);
+        return await send('eval', [lua, ...rest]);
       }
     },
     close,
   };
 };
 
-const makeClient = async (options: ConnectOptions): Promise<Redis | Cluster> => {
+const makeClient = ({ Cluster, Redis }: Clients, options: ConnectOptions): Redis | Cluster => {
   const { config, timeoutMs } = options;
-  // Loaded only by those who use it, so that a host without a fleet doesn't pay for it.
-  const { Cluster, Redis } = await import('./clients.js');
   const shared = sharedOptions(options);
   if (config.at.kind !== 'cluster')
     return new Redis({ ...shared, ...placeOptions(config.at, shared) });

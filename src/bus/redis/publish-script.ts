@@ -20,6 +20,9 @@ local function try(...)
   return answer
 end
 
+-- Exact for all safe integers, and faster than Lua's own way from numbers to text.
+local idForm = mine .. ':%d'
+
 local function publish()
   local now = try('TIME')
   local found = try('HMGET', KEYS[3], host, host .. '/rival')
@@ -46,34 +49,30 @@ local function publish()
     return {'gap', 'published is ' .. (published or 'nothing')}
   end
 
-  local idStart = mine .. ':'
+  local add, key, format, offset = redis.pcall, KEYS[1], string.format, first - 11
   local done, refused = ours, nil
-  for index = 11, #ARGV do
-    -- In this order, since sums beyond 2^53 are not exact.
-    local at = first + (index - 11)
-    if at > ours then
-      local answer = redis.pcall('XADD', KEYS[1], '*', 'specversion', '1.0',
-        'id', idStart .. string.format('%.0f', at), 'source', source,
-        'type', 'dev.vmwarden.record.v1', 'datacontenttype', 'application/protobuf', 'data', ARGV[index])
-      if type(answer) == 'table' and answer.err then
-        refused = answer.err
-        break
-      end
-      done = at
+  for at = math.max(first, ours + 1), offset + #ARGV do
+    local answer = add('XADD', key, '*', 'specversion', '1.0', 'id', format(idForm, at),
+      'source', source, 'type', 'dev.vmwarden.record.v1',
+      'datacontenttype', 'application/protobuf', 'data', ARGV[at - offset])
+    if type(answer) ~= 'string' then
+      refused = answer.err
+      break
     end
+    done = at
   end
   if done > ours or (replaces ~= '' and not refused) then
     if replaces ~= '' then
       try('HSET', KEYS[4], host .. '/' .. replaces, sequence)
       try('HDEL', KEYS[4], host .. '/' .. mine)
     end
-    try('HSET', KEYS[2], host, idStart .. string.format('%.0f', done))
+    try('HSET', KEYS[2], host, string.format(idForm, done))
     try('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[8])
     local oldest = now[1] * 1000 - ARGV[9]
     if oldest > 0 then try('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', oldest)) end
   end
   if refused then return {'error', refused} end
-  return {'ok', string.format('%.0f', done)}
+  return {'ok', string.format('%d', done)}
 end
 
 local fine, answer = pcall(publish)
