@@ -3,7 +3,7 @@ export type Figure =
   | {
       readonly kind: 'measured';
       readonly name: string;
-      readonly unit: 'ms' | 'MB' | 'ns' | 'MB/s';
+      readonly unit: 'ms' | 'MB' | 'ns' | 'MB/s' | 'records/s' | '%';
       readonly ours: Summary;
       readonly floor: Summary & { readonly what: string };
       /** How many times worse than the floor. */

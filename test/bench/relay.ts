@@ -4,13 +4,12 @@ import type { Redis } from 'ioredis';
 import { partitionOf, recordsKey } from '../../src/bus/redis/keys.js';
 import { RedisBus } from '../../src/bus/redis/redis-bus.js';
 import { type Relay, startRelay } from '../../src/bus/relay.js';
-import type { RedisBusConfig } from '../../src/config/config.js';
 import type { Journal } from '../../src/journal/journal.js';
 import { openLmdbJournal } from '../../src/journal/lmdb/lmdb-journal.js';
 import type { Bench, BenchContext, Figure } from './figure.js';
 import { pipelinedXadd } from './floors/pipelined-xadd.js';
 import { findProgram } from './programs.js';
-import { type BenchRedis, startBenchRedis } from './redis.js';
+import { type BenchRedis, busAt, startBenchRedis } from './redis.js';
 import { median, middleHalf, summarize } from './statistics.js';
 
 const BACKLOG = 'relay of a backlog, a record';
@@ -202,17 +201,7 @@ const startOurs = (
   journal: Journal,
 ): { readonly running: Relay; readonly reached: Promise<void> } => {
   const silent = (): void => undefined;
-  const config: RedisBusConfig = {
-    kind: 'redis',
-    fleet: 'bench',
-    at: { kind: 'single', host: '127.0.0.1', port: redis.port },
-    tls: null,
-    username: null,
-    passwordFile: null,
-    partitions: 1,
-    minReplicas: 0,
-    trim: { maxAgeMs: 86_400_000, maxLength: 10_000_000 },
-  };
+  const config = busAt(redis.port, 1);
   const bus = new RedisBus({ config, host: HOST, journalId: journal.id, now: Date.now });
   const { newest } = journal.status();
   let reach: () => void = silent;

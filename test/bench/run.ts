@@ -5,13 +5,22 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { decoding, normalizing } from './computing.js';
 import { type Bench, type BenchContext, type Figure, passes } from './figure.js';
+import { fleetLoad } from './fleet-load.js';
 import { idleMemory } from './idle-memory.js';
-import { figureMarkdown, figureTable, machine } from './report.js';
 import { relay } from './relay.js';
+import { figureMarkdown, figureTable, machine } from './report.js';
 import { restart } from './restart.js';
 import { startUp } from './start-up.js';
 
-const BENCHES: readonly Bench[] = [relay, restart, startUp, idleMemory, normalizing, decoding];
+const BENCHES: readonly Bench[] = [
+  restart,
+  startUp,
+  idleMemory,
+  normalizing,
+  decoding,
+  relay,
+  fleetLoad,
+];
 
 const options = new Command('npm run bench --')
   .description('measures what vmwarden costs, each figure beside its floor in the same run')

@@ -273,7 +273,7 @@ export class RedisBus implements Bus {
 }
 
 const asBuffer = (bytes: Uint8Array): Buffer =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 const twin = (host: string, journalId: string, text: string, silentMs: number): Fault => {
   const other = parseAlive(text);

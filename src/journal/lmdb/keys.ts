@@ -15,6 +15,11 @@ const NUMBER = 8;
 export const sequenceKey = (sequence: Sequence): Buffer =>
   writeNumber(Buffer.allocUnsafe(NUMBER), sequence, 0);
 
+/** The same for a reader that is done with the key when it asks for the next one: nothing is allocated. */
+export const scratchSequenceKey = (sequence: Sequence): Buffer => writeNumber(SCRATCH, sequence, 0);
+
+const SCRATCH = Buffer.alloc(NUMBER);
+
 export const readSequenceKey = (key: Uint8Array): Sequence => readNumber(key, 0);
 
 export function historyKey(vm: Uint8Array, sequence: Sequence): Buffer {

@@ -4,7 +4,7 @@ import { checkQuery } from '../check-input.js';
 import type { ReadBatch, ReadQuery, Row, Sequence, StoredRecord } from '../journal.js';
 import { trimmed } from '../journal-fault.js';
 import { corrupt } from './errors.js';
-import { historyKey, prefixEnd, readHistoryKey, sequenceKey } from './keys.js';
+import { historyKey, prefixEnd, readHistoryKey, scratchSequenceKey, sequenceKey } from './keys.js';
 import type { Store } from './store.js';
 import { copyRecord, readRecordValue, readRowValue } from './stored.js';
 
@@ -130,7 +130,7 @@ export class View {
 
   #record(sequence: Sequence): Kept {
     // Overwritten by the next read: what is wanted of it is copied out.
-    const value = this.#store.records.getBinaryFast(sequenceKey(sequence));
+    const value = this.#store.records.getBinaryFast(scratchSequenceKey(sequence));
     if (!value) throw this.#missing(sequence);
     const record = copyRecord(value);
     if (!record) throw this.#cutShort(sequence);
