@@ -15,7 +15,7 @@ describePart('redis-server', 'a fleet in a Redis Cluster', () => {
   let fleet: Fleet;
 
   beforeEach(async () => {
-    const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000'];
+    const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '600000'];
     nodes = await Promise.all([startRedisProcess({ args }), startRedisProcess({ args })]);
     const [one, two] = nodes;
     if (one === undefined || two === undefined) throw new Error('no nodes');
