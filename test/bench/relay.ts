@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { Redis } from 'ioredis';
 import { partitionOf, recordsKey } from '../../src/bus/redis/keys.js';
 import { RedisBus } from '../../src/bus/redis/redis-bus.js';
@@ -233,7 +232,7 @@ const openJournal = (context: BenchContext, name: string): Promise<Journal> =>
   openLmdbJournal({
     dir: path.join(context.dir, `journal-${name}`),
     reserveBytes: 0,
-    workerUrl: pathToFileURL(path.join(path.dirname(context.program), '../dist/journal-worker.js')),
+    pid: process.pid,
   });
 
 const fill = async (journal: Journal, records: number): Promise<void> => {
