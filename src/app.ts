@@ -19,6 +19,9 @@ import { createPolicyInForce, type PolicyInForce } from './policy-in-force.js';
 import type { RunningServer } from './server/create-server.js';
 import { createHealthBoard, type HealthBoard } from './server/health-board.js';
 import type { Umask } from './server/listen-unix.js';
+import type { Metrics } from './telemetry/metrics/create-metrics.js';
+import type { Probes } from './telemetry/probes.js';
+import { serveMetrics } from './telemetry/serve-metrics.js';
 import { createObserveDriver } from './vmm/observe/driver.js';
 import { createQemuDriver } from './vmm/qemu/driver.js';
 import { createDriver, type DriverRegistry } from './vmm/registry.js';
@@ -42,6 +45,8 @@ export interface App {
   readonly journal: Journal;
   readonly health: HealthBoard;
   readonly server: RunningServer;
+  /** null: not configured. */
+  readonly probes: Probes | null;
   /** Ends everything in the reverse order, within `stopTimeoutMs`. Idempotent. */
   stop(): Promise<void>;
 }
@@ -72,6 +77,10 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
   };
 
   try {
+    const served = await serveMetrics(config, health, clock, log);
+    const metrics = served?.metrics ?? null;
+    // The last to go: it is asked how a stop is getting on.
+    if (served !== null) ends.push(() => served.probes.stop());
     const opening = openLmdbJournal({
       dir: join(config.dataDir, 'journal'),
       reserveBytes: config.journal.reserveBytes,
@@ -82,13 +91,16 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
     const journal = await opening;
     ends.push(() => journal.close());
     ends.push(watchJournal(journal, health, parts.onBroken ?? (() => undefined)));
+    metrics?.watchJournal(journal);
 
-    const followed = await followPolicy(config, log, health);
+    const followed = await followPolicy(config, log, health, metrics);
     if (followed !== null) ends.push(() => followed.source.close());
     const policy = followed?.source.current ?? observePolicy();
 
-    const relay = bus.kind === 'redis' ? relayInto(bus, config.host, journal, clock, log) : null;
+    const relay =
+      bus.kind === 'redis' ? relayInto(bus, config.host, journal, clock, log, metrics) : null;
     if (relay !== null) {
+      metrics?.watchBus(() => relay.status(), journal);
       ends.push(watchRelay(relay, health));
       ends.push(() => relay.stop(config.stopTimeoutMs / 4));
     }
@@ -113,13 +125,15 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
       })),
       observer: createObserveDriver(),
       dumpTarget: (vm, incident, attempt) => makeDumpTarget(dumps, vm, incident, attempt),
+      ...(metrics !== null && { tap: metrics.tap }),
       ...(parts.onPoint !== undefined && { onPoint: parts.onPoint }),
     });
     ends.push(() => engine.stop(config.stopTimeoutMs / 2));
     followed?.inForce.attach(engine, policy);
+    metrics?.watchVms(engine);
     health.up('engine');
 
-    const retention = keepBounded(config, journal, engine, relay, clock, log);
+    const retention = keepBounded(config, journal, engine, relay, clock, log, metrics);
     ends.push(() => retention.stop());
 
     const { startServer } = await loading;
@@ -131,9 +145,11 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
       health,
       log,
       labels: new Map(config.vms.map(({ id, labels }) => [id, labels])),
+      ...(metrics !== null && { onCall: metrics.onCall }),
     });
     ends.push(() => server.stop(config.stopTimeoutMs / 4));
-    return { engine, journal, health, server, stop };
+    if (served !== null) ends.push(async () => health.down('engine', 'is stopping'));
+    return { engine, journal, health, server, probes: served?.probes ?? null, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -149,6 +165,7 @@ const followPolicy = async (
   config: Config,
   log: Logger,
   health: HealthBoard,
+  metrics: Metrics | null,
 ): Promise<{ readonly source: PolicySource; readonly inForce: PolicyInForce } | null> => {
   const file = config.policyFile;
   if (file === null) {
@@ -156,7 +173,10 @@ const followPolicy = async (
     return null;
   }
   const inForce = createPolicyInForce({ file, log, health });
-  const source = await openPolicySource(file, inForce.onChange);
+  const source = await openPolicySource(file, (change) => {
+    inForce.onChange(change);
+    metrics?.policyFile(change.kind === 'broken');
+  });
   for (const warning of source.warnings) {
     log.warn({ file, warning: formatProblem(warning) }, 'policy warning');
   }
@@ -192,17 +212,21 @@ const relayInto = (
   journal: Journal,
   clock: Clock,
   log: Logger,
+  metrics: Metrics | null,
 ): Relay => {
   const wallMs = () => clock.now().wallMs;
   return startRelay({
     journal,
     bus: new RedisBus({ config, host, journalId: journal.id, now: wallMs }),
-    lossMarker: (first, last) =>
-      encodeRecord(
+    lossMarker: (first, last) => {
+      metrics?.lost('bus');
+      return encodeRecord(
         lossRecord(clock.now(), '', first, last, 'the journal dropped it before the bus had it'),
-      ),
+      );
+    },
     wallMs,
     log,
+    ...(metrics !== null && { onStatus: metrics.busChanged }),
   });
 };
 
@@ -243,13 +267,18 @@ const keepBounded = (
   relay: Relay | null,
   clock: Clock,
   log: Logger,
+  metrics: Metrics | null,
 ): Retention =>
   startRetention({
     journal,
     limits: config.journal,
     floor: () => Math.min(engine.floor(), relay?.floor() ?? Number.POSITIVE_INFINITY),
-    lossMarker: (first, last) =>
-      encodeRecord(lossRecord(clock.now(), '', first, last, 'the journal reached its hard limit')),
+    lossMarker: (first, last) => {
+      metrics?.lost('journal');
+      return encodeRecord(
+        lossRecord(clock.now(), '', first, last, 'the journal reached its hard limit'),
+      );
+    },
     clock,
     log,
   });

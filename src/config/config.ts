@@ -15,6 +15,8 @@ export interface Config {
   readonly journal: JournalConfig;
   readonly bus: BusConfig;
   readonly dumps: { readonly dir: string };
+  /** Probes and metrics over HTTP; null: none. */
+  readonly metrics: MetricsConfig | null;
   readonly vms: readonly VmConfig[];
   /** How long a graceful stop may take in all. Default 10 s. */
   readonly stopTimeoutMs: number;
@@ -31,6 +33,14 @@ export interface JournalConfig {
   readonly hardMaxBytes: number;
   /** Ingest is refused below this much free space. Default 64 MiB. */
   readonly reserveBytes: number;
+}
+
+export interface MetricsConfig {
+  /** Default 127.0.0.1. */
+  readonly host: string;
+  readonly port: number;
+  /** Series that name a single VM, at most. Default 100. */
+  readonly vmSeries: number;
 }
 
 /** `local`: the journal itself, read by WatchRecords. Default. */

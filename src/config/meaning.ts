@@ -2,7 +2,7 @@ import { formatSize } from '../lib/size.js';
 import { MAX_SOCKET_PATH } from '../lib/socket-path.js';
 import { printable } from '../policy/problem.js';
 import { busFindings, busOf } from './bus-meaning.js';
-import type { Config, VmConfig } from './config.js';
+import type { Config, MetricsConfig, VmConfig } from './config.js';
 import { type Finding, finding, formatPath, type Path } from './problem.js';
 import type { WrittenConfig } from './schema.js';
 
@@ -34,7 +34,11 @@ export const meaning = (
 ): Meaning => {
   const config = written === null ? null : configOf(written, context);
   const bus = written?.bus === undefined ? [] : busFindings(written.bus);
-  return { config, findings: [...vmFindings(document, context), ...limits(config), ...bus] };
+  const metrics = metricsFindings(written?.metrics);
+  return {
+    config,
+    findings: [...vmFindings(document, context), ...limits(config), ...bus, ...metrics],
+  };
 };
 
 const configOf = (written: WrittenConfig, { resolve, hostName }: MeaningContext): Config => {
@@ -58,10 +62,29 @@ const configOf = (written: WrittenConfig, { resolve, hostName }: MeaningContext)
     // Without a place it is found to be wrong, so nobody sees this one.
     bus: busOf(written.bus ?? {}, at) ?? { kind: 'local' },
     dumps: { dir: dumpsDir === undefined ? `${dataDir}/dumps` : at('dumps.dir', dumpsDir) },
+    metrics: metricsOf(written.metrics),
     vms: (written.vms ?? []).map((vm, index) => vmOf(vm, index, resolve)),
     stopTimeoutMs: written.stopTimeout ?? 10 * SECOND,
   };
 };
+
+const metricsOf = (written: WrittenConfig['metrics']): MetricsConfig | null =>
+  written?.port === undefined
+    ? null
+    : {
+        host: written.host ?? '127.0.0.1',
+        port: written.port,
+        vmSeries: written.vmSeries ?? 100,
+      };
+
+/** What is said of metrics that nobody serves was meant to do something. */
+const metricsFindings = (written: WrittenConfig['metrics']): Finding[] =>
+  written === undefined || written.port !== undefined
+    ? []
+    : Object.keys(written).map((key) => ({
+        ...finding(['metrics', key], 'means nothing without metrics.port', 'set metrics.port'),
+        part: 'key',
+      }));
 
 const vmOf = (
   vm: NonNullable<WrittenConfig['vms']>[number],

@@ -40,6 +40,16 @@ const whole = (min: number, max: number) =>
     error: `a whole number from ${min} to ${max}`,
   });
 
+/** Also as text, as environment and flags give it. */
+const port = z.unknown().transform((value, context) => {
+  const number = typeof value === 'string' && /^\d{1,5}$/.test(value) ? Number(value) : value;
+  if (typeof number === 'number' && Number.isInteger(number) && number >= 1 && number <= 65_535) {
+    return number;
+  }
+  context.addIssue({ code: 'custom', message: 'a port from 1 to 65535' });
+  return z.NEVER;
+});
+
 const redisUrl = z.string().transform((text, context) => {
   const parsed = parseRedisUrl(text);
   if (parsed !== null) return parsed;
@@ -148,6 +158,13 @@ export const configSchema = z.strictObject({
     .optional(),
   bus: bus.optional(),
   dumps: z.strictObject({ dir: path.optional() }).optional(),
+  metrics: z
+    .strictObject({
+      host: matching(/^[a-zA-Z0-9.:%_-]{1,253}$/, 'an address or a host name').optional(),
+      port: port.optional(),
+      vmSeries: whole(0, 10_000).optional(),
+    })
+    .optional(),
   vms: z.array(vm).max(4096).optional(),
   stopTimeout: duration(second, 600 * second).optional(),
 });

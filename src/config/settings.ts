@@ -161,6 +161,20 @@ export const SETTINGS: readonly Setting[] = [
     "guests' dumps (default: dumps in the data directory)",
   ),
   setting(
+    'metrics.host',
+    'VMWARDEN_METRICS_HOST',
+    'metrics-host',
+    'ADDRESS',
+    'where probes and metrics are served (default: 127.0.0.1)',
+  ),
+  setting(
+    'metrics.port',
+    'VMWARDEN_METRICS_PORT',
+    'metrics-port',
+    'PORT',
+    'port of /livez, /readyz and /metrics (default: none are served)',
+  ),
+  setting(
     'stopTimeout',
     'VMWARDEN_STOP_TIMEOUT',
     'stop-timeout',

@@ -135,14 +135,33 @@ export class Actuator {
 
   async #settle(vm: string, outcome: Outcome, elapsedNs: bigint, path: string): Promise<boolean> {
     this.#core.onPoint('outcome:before');
+    const incident = this.#core.world.get(vm)?.incident?.id;
     const done = await this.#core.persist(vm, (row) =>
       row.incident === null
         ? null
         : advance(row, { outcome, elapsedNs, path }, this.#core.stamp(vm)),
     );
     const row = this.#core.world.get(vm);
-    if (done && row !== undefined) this.own(row, false);
+    if (done && row !== undefined) {
+      this.own(row, false);
+      this.#tell(row, incident);
+    }
     return done;
+  }
+
+  /** How an incident ended, and which event, of those that waited for that, opened the next. */
+  #tell(row: VmRow, before: string | undefined): void {
+    const { id: vm, incident, remark, hold } = row;
+    if (before === undefined || before === incident?.id) return;
+    const { log } = this.#core;
+    log.info({ vm, incidentId: before, held: hold !== null, remark }, 'incident closed');
+    if (incident === null) return;
+    const { facts, rule } = incident;
+    const { sequence, event } = facts;
+    log.info(
+      { vm, incidentId: incident.id, type: event.type, sequence, rule },
+      'an event that waited is answered',
+    );
   }
 
   async #perform(

@@ -75,6 +75,7 @@ export class Core {
     for (let tries = 1; ; tries += 1) {
       const change = build(this.roster.row(vm));
       if (change === null) return true;
+      const { incidentId } = change.records[0] ?? {};
       try {
         await this.world.commit({ kind: 'outcome', row: change.row, records: change.records });
         if (tries > 1 && this.roster.entry(vm).live.contact === 'connected') {
@@ -82,7 +83,7 @@ export class Core {
         }
         return true;
       } catch (error) {
-        this.log.error({ vm, error }, 'outcome not journaled yet');
+        this.log.error({ vm, incidentId, error }, 'outcome not journaled yet');
         this.health.degraded(`vm ${vm}`, `an outcome waits for the journal: ${messageOf(error)}`);
         if (this.stopping || (isFault(error) && error.reason === 'JOURNAL_CLOSED')) return false;
         const waitMs = backoffMs(tries, PERSIST_BASE_MS, PERSIST_MAX_MS);
@@ -94,7 +95,7 @@ export class Core {
   /** Journals a record that may be missed. */
   note(vm: string, record: Change['records'][number]): void {
     this.world.commit({ kind: 'outcome', records: [record] }).catch((error: unknown) => {
-      this.log.warn({ vm, error }, 'record missed');
+      this.log.warn({ vm, incidentId: record.incidentId, error }, 'record missed');
     });
   }
 }

@@ -14,6 +14,7 @@ import { Ingest } from './ingest.js';
 import { operatorRecord, policyRecord, vmRecord } from './records.js';
 import { type EngineVm, Roster } from './roster.js';
 import { Sightings } from './sightings.js';
+import type { Tap } from './tap.js';
 import { decodeVmRow, VM_ROW_PREFIX, type VmRow } from './vm-row.js';
 import { World } from './world.js';
 
@@ -32,11 +33,14 @@ export interface EngineOptions {
   readonly dumpTarget: (vm: string, incident: string, attempt: number) => Promise<DumpTarget>;
   readonly log: Logger;
   readonly health: HealthPort;
+  readonly tap?: Tap;
   /** Called at named points of an act; for tests that stop the world there. */
   readonly onPoint?: (point: string) => void;
 }
 
 export interface RunningEngine extends Engine {
+  /** All VMs, each looked at as it is asked for: for who must not hold up the loop over thousands of them. */
+  survey(): Iterable<VmView>;
   /** Decides by this policy from now on. */
   setPolicy(policy: Policy, source: string): Promise<void>;
   /** The lowest sequence that something open still needs. */
@@ -48,9 +52,13 @@ export interface RunningEngine extends Engine {
 /** Reads the rows back and begins to watch. Faults: those of the journal, ROW_UNREADABLE. */
 export const startEngine = async (options: EngineOptions): Promise<RunningEngine> => {
   const configured = new Set(options.vms.map(({ id }) => id));
-  const world = new World(options.journal, await readRows(options.journal), (vm) =>
-    configured.has(vm) ? null : options.clock.now().wallMs + REPORTED_VM_KEPT_MS,
+  const world = new World(
+    options.journal,
+    await readRows(options.journal),
+    (vm) => (configured.has(vm) ? null : options.clock.now().wallMs + REPORTED_VM_KEPT_MS),
+    options.tap,
   );
+  options.tap?.policyInForce(options.policy);
   const roster = new Roster(world, options.observer, options.vms);
   const core = new Core({
     ...options,
@@ -85,10 +93,12 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
   return {
     report: (report: EventReport): Promise<Receipt> => ingest.take({ report, driver: null }),
     vms: () => roster.ids().map((id) => core.view(roster.durableRow(id))),
+    survey: () => survey(core),
     release: (vm, actor, reason) => releaseHold(core, vm, actor, reason),
     floor: () => floorOf(core),
     setPolicy: async (policy, source) => {
       core.policy = policy;
+      options.tap?.policyInForce(policy);
       await Promise.allSettled(options.vms.map(({ driver }) => driver.refresh()));
       for (const id of roster.ids()) actuator.kick(id);
       await world.commit({
@@ -111,6 +121,10 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
     },
   };
 };
+
+function* survey(core: Core): Generator<VmView> {
+  for (const id of core.roster.ids()) yield core.view(core.roster.durableRow(id));
+}
 
 const readRows = async (journal: Journal): Promise<readonly VmRow[]> =>
   (await journal.rows(VM_ROW_PREFIX)).map(({ key, value }) => {

@@ -1,4 +1,5 @@
 import type { EventReport } from '../event/report.js';
+import type { Record } from '../gen/vmwarden/v1/record.js';
 import { Fault } from '../lib/fault.js';
 import type { Actuator } from './actuator.js';
 import type { Admission, Arrival } from './admit.js';
@@ -120,11 +121,11 @@ export class Ingest {
         driver === null ? keyRow(said, { sequence: facts.sequence, disposition }, stamp) : [],
       ),
     });
-    this.#admitted(row, admission);
+    this.#admitted(row, admission, records);
     return { sequence, event: facts.event, disposition, repeat: false };
   }
 
-  #admitted(row: VmRow, { facts, disposition }: Admission): void {
+  #admitted(row: VmRow, { facts, disposition }: Admission, records: readonly Record[]): void {
     // The intent is this event's own; one that a later commit began belongs to whoever made that.
     if (opens(row, facts)) this.#actuator.own(row, false);
     this.#actuator.kick(row.id);
@@ -138,13 +139,27 @@ export class Ingest {
           initiator: facts.initiator,
           disposition,
           sequence: facts.sequence,
-          ...(row.incident !== null && { incidentId: row.incident.id, rule: row.incident.rule }),
+          ...answered(records),
         },
         'event',
       ),
     );
   }
 }
+
+/** What the log says of the answer: the incident that the event opened or is a part of, and what was decided. */
+const answered = (records: readonly Record[]): object => {
+  const incidentId = records.find((record) => record.incidentId !== '')?.incidentId;
+  const decision = records.find(({ body }) => body?.$case === 'decision')?.body;
+  return {
+    ...(incidentId !== undefined && { incidentId }),
+    ...(decision?.$case === 'decision' && {
+      rule: decision.value.rule,
+      plan: decision.value.plan.map(({ verb }) => verb),
+      reasons: decision.value.reasons,
+    }),
+  };
+};
 
 /** This event's own commit began an act. */
 const opens = ({ incident }: VmRow, { sequence }: Facts): boolean =>

@@ -1,6 +1,7 @@
 import type { Record } from '../gen/vmwarden/v1/record.js';
 import type { Commit, Journal, RowWrite, Sequence } from '../journal/journal.js';
 import { encodeRecord } from './records.js';
+import type { Tap } from './tap.js';
 import { encodeVmRow, type VmRow, vmRowKey } from './vm-row.js';
 
 export interface Staged {
@@ -26,14 +27,17 @@ export class World {
   #droppedThrough = 0;
 
   readonly #keepUntilMs: (vm: string) => number | null;
+  readonly #tap: Tap | null;
 
   /** `keepUntilMs`: when a VM's row may be forgotten unless it is written again; null: never. */
   constructor(
     journal: Journal,
     rows: Iterable<VmRow>,
     keepUntilMs: (vm: string) => number | null = () => null,
+    tap: Tap | null = null,
   ) {
     this.#journal = journal;
+    this.#tap = tap;
     this.#keepUntilMs = keepUntilMs;
     this.#durable = new Map([...rows].map((row) => [row.id, row]));
   }
@@ -60,6 +64,7 @@ export class World {
   /** Resolves with the first record's sequence once all of it is durable. */
   async commit(staged: Staged): Promise<Sequence> {
     const { row } = staged;
+    const startedMs = performance.now();
     const { first, durable } = this.#journal.append({
       kind: staged.kind,
       records: staged.records.map((record) => ({ vm: record.vmId, bytes: encodeRecord(record) })),
@@ -75,8 +80,15 @@ export class World {
       await durable;
     } catch (error) {
       this.#drop(order);
+      this.#tap?.failed(error);
       throw error;
     }
+    this.#tap?.committed({
+      kind: staged.kind,
+      records: staged.records,
+      first,
+      elapsedMs: performance.now() - startedMs,
+    });
     if (row !== undefined) {
       this.#durable.set(row.id, row);
       this.#underWay.delete(order);

@@ -7,9 +7,9 @@ import {
 } from '@grpc/grpc-js';
 import type { Logger } from '../lib/logger.js';
 
-/** One debug line for each call when it ends: method, status, milliseconds. */
+/** One debug line for each call when it ends: method, status, milliseconds. `onCall` is told the same, for who counts. */
 export const accessLog =
-  (log: Logger): ServerInterceptor =>
+  (log: Logger, onCall?: (path: string, code: string) => void): ServerInterceptor =>
   (method, call) => {
     const startedAt = performance.now();
     let ended = false;
@@ -18,6 +18,7 @@ export const accessLog =
       ended = true;
       const ms = Math.round((performance.now() - startedAt) * 1000) / 1000;
       log.debug({ path: method.path, status: status[code], ms }, 'call ended');
+      onCall?.(method.path, status[code] ?? 'UNKNOWN');
     };
     const listener = new ServerListenerBuilder().withOnCancel(() => end(status.CANCELLED)).build();
     return new ServerInterceptingCall(

@@ -26,6 +26,8 @@ export interface ServerOptions {
   readonly journal: Journal;
   readonly health: HealthView;
   readonly log: Logger;
+  /** Told of each call as it ends. */
+  readonly onCall?: (path: string, code: string) => void;
   readonly limits?: Partial<Pick<RouterOptions, 'maxCalls' | 'maxStreams' | 'callTimeoutMs'>>;
   readonly callerLimits?: Partial<CallerLimits>;
   /** Labels of the configuration's VMs, for filters. Default: none. */
@@ -65,7 +67,7 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
     'grpc.keepalive_timeout_ms': 10_000,
     'grpc-node.max_session_memory': 16,
     'grpc.enable_channelz': 0,
-    interceptors: [accessLog(log)],
+    interceptors: [accessLog(log, options.onCall)],
   });
   const callers = createCallers({ ...CALLER_LIMITS, ...options.callerLimits });
   const router = createRouter(server, {

@@ -49,6 +49,7 @@ describe('loadConfig', () => {
         },
         bus: { kind: 'local' },
         dumps: { dir: '/run/here/.vmwarden/dumps' },
+        metrics: null,
         vms: [],
         stopTimeoutMs: 10_000,
       },
@@ -75,6 +76,7 @@ journal:
   reserve: 128MiB
 bus: { kind: local }
 dumps: { dir: /var/dumps }
+metrics: { host: 0.0.0.0, port: 9464, vmSeries: 0 }
 stopTimeout: 30s
 vms:
   - id: web-1
@@ -100,6 +102,7 @@ vms:
       },
       bus: { kind: 'local' },
       dumps: { dir: '/var/dumps' },
+      metrics: { host: '0.0.0.0', port: 9464, vmSeries: 0 },
       stopTimeoutMs: 30_000,
       vms: [
         {
@@ -146,6 +149,8 @@ vms:
       'bus.url': 'redis://redis.example',
       'bus.username': 'vmwarden',
       'bus.fleet': 'rack-12',
+      'metrics.host': '::1',
+      'metrics.port': '9464',
       stopTimeout: '1s',
     };
     const inPlaceOfUrl = ['bus.sentinel.nodes', 'bus.sentinel.name', 'bus.cluster.nodes'];
@@ -172,6 +177,7 @@ vms:
         tls: { ca: '/run/here/some/path', cert: '/run/here/some/path', key: '/run/here/some/path' },
         fleet: 'rack-12',
       },
+      metrics: { host: '::1', port: 9464, vmSeries: 100 },
       stopTimeoutMs: 1000,
     });
     const sentinels = {
@@ -234,6 +240,11 @@ vms:
     ['bus: { url: /s, partitions: "8" }', 'expected a number'],
     ['bus: { url: /s, trim: { length: 1.5 } }', 'expected a whole number from 1000'],
     ['bus: { url: /s, fleet: "a/b" }', 'expected 1 to 64 characters'],
+    ['metrics: { port: 0 }', 'metrics.port: got 0, expected a port from 1 to 65535'],
+    ['metrics: { port: http }', 'metrics.port: got "http", expected a port from 1 to 65535'],
+    ['metrics: { host: 0.0.0.0 }', 'metrics.host: means nothing without metrics.port'],
+    ['metrics: { port: 1, vmSeries: -1 }', 'expected a whole number from 0 to 10000'],
+    ['metrics: { port: 1, host: "a b" }', 'expected an address or a host name'],
   ])('%s is refused', (text, problem) => {
     const [first = ''] = problems(text);
     expect(first).toContain(problem);

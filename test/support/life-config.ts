@@ -28,6 +28,7 @@ export const lifeConfig = ({ dir, policy, vms, changes }: LifeConfigOptions): Co
     },
     bus: { kind: 'local' },
     dumps: { dir: join(dir, 'dumps') },
+    metrics: null,
     vms,
     stopTimeoutMs: 5_000,
     ...changes,
