@@ -8,7 +8,6 @@ import type { Logger } from '../../src/lib/logger.js';
 import type { Act, DumpTarget } from '../../src/vmm/driver.js';
 import { createObserveDriver } from '../../src/vmm/observe/driver.js';
 import { type Exposition, parseExposition } from './exposition.js';
-import { journalWorker } from './journal-bundle.js';
 import { lifeConfig, qemuVm } from './life-config.js';
 import { ScriptedDriver } from './scripted-driver.js';
 import { waitFor } from './wait-for.js';
@@ -62,7 +61,6 @@ export const startMetricsApp = async (
   const app = await startApp(config, {
     log: collectingLog(lines),
     umask: (mask) => process.umask(mask),
-    journalWorker: journalWorker(),
     drivers: { qemu: () => driver, observe: () => createObserveDriver() },
     ...parts,
   });
