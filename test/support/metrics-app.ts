@@ -61,6 +61,7 @@ export const startMetricsApp = async (
   const app = await startApp(config, {
     log: collectingLog(lines),
     umask: (mask) => process.umask(mask),
+    pid: process.pid,
     drivers: { qemu: () => driver, observe: () => createObserveDriver() },
     ...parts,
   });
