@@ -37,11 +37,21 @@ export class Actuator {
   readonly #timers = new Map<string, NodeJS.Timeout>();
   /** Intents of this life, by VM: only these are run; one of an earlier life is resumed by inspection first. */
   readonly #owned = new Map<string, { intent: string; resumed: boolean }>();
+  /** Of the step that is under way, by VM. */
+  readonly #calls = new Map<string, { readonly incident: string; readonly abort: () => void }>();
+  /** Intents found at the start, by VM. One of this life that is on its way to the journal is none of them. */
+  readonly #left: ReadonlyMap<string, string>;
   #stopping = false;
 
   constructor(ports: ActuatorPorts) {
     this.#ports = ports;
     this.#core = ports.core;
+    const rows = ports.core.world.ids().flatMap((id) => ports.core.world.get(id) ?? []);
+    this.#left = new Map(
+      rows.flatMap(({ id, incident }) =>
+        incident?.step.kind === 'started' ? [[id, intentOf(incident)]] : [],
+      ),
+    );
   }
 
   /** Takes the row's intent as this life's own: it was journaled, or inspected and resumed, just now. */
@@ -50,9 +60,11 @@ export class Actuator {
     this.#owned.set(row.id, { intent: intentOf(row.incident), resumed });
   }
 
-  /** Whether the row's intent is of this life. */
-  owns(row: VmRow): boolean {
-    return row.incident !== null && this.#owned.get(row.id)?.intent === intentOf(row.incident);
+  /** Whether the row's intent is one that an earlier life left, and that nobody has taken up yet. */
+  isLeft(row: VmRow): boolean {
+    const { incident } = row;
+    if (incident === null || this.#owned.get(row.id)?.intent === intentOf(incident)) return false;
+    return this.#left.get(row.id) === intentOf(incident);
   }
 
   /** Something may have become due on this VM. */
@@ -67,6 +79,12 @@ export class Actuator {
       if (this.#again.delete(vm)) this.kick(vm);
     });
     this.#running.set(vm, run);
+  }
+
+  /** Tells the step of this incident that is under way to stop. The row says already that nothing comes behind it. */
+  callOff(vm: string, incident: string): void {
+    const call = this.#calls.get(vm);
+    if (call?.incident === incident) call.abort();
   }
 
   /** Lets acts under way end, at most `graceMs`; then leaves their intents to the next life. */
@@ -114,7 +132,14 @@ export class Actuator {
   async #carryOut(vm: string, incident: Incident, resumed: boolean): Promise<boolean> {
     this.#core.onPoint('intent:after');
     const started = performance.now();
-    const { outcome, path } = await this.#perform(vm, incident, resumed);
+    const call = new AbortController();
+    this.#calls.set(vm, { incident: incident.id, abort: () => call.abort() });
+    const off = this.#core.world.get(vm)?.incident?.calledOff;
+    const { outcome, path } =
+      off === undefined
+        ? await this.#perform(vm, incident, resumed, call.signal)
+        : { outcome: cancelled('CALLED_OFF', `by ${off.actor}, before it began`), path: '' };
+    this.#calls.delete(vm);
     if (this.#stopping && this.#abort.signal.aborted) return false;
     const elapsedNs = BigInt(Math.round((performance.now() - started) * 1e6));
     const verb = incident.plan[incident.index]?.verb;
@@ -168,6 +193,7 @@ export class Actuator {
     vm: string,
     incident: Incident,
     resumed: boolean,
+    calledOff: AbortSignal,
   ): Promise<{ outcome: Outcome; path: string }> {
     const step = incident.plan[incident.index];
     const { facts } = incident;
@@ -182,7 +208,7 @@ export class Actuator {
     const place = placeOf(vm, incident, incident.step.attempt);
     let path = '';
     const act: Act = {
-      signal: this.#abort.signal,
+      signal: AbortSignal.any([this.#abort.signal, calledOff]),
       timeoutMs: step.timeoutMs,
       cause: {
         boots: facts.driverLife === this.#ports.driverLife && !resumed ? facts.boots : null,

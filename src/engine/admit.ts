@@ -6,7 +6,7 @@ import { placeBoot } from './boot.js';
 import type { Disposition } from './engine.js';
 import { sameDeath, tellsOf } from './incident.js';
 import { markUnstated } from './unstated.js';
-import type { Facts, VmRow } from './vm-row.js';
+import type { Facts, Incident, VmRow } from './vm-row.js';
 
 /** RESETs this close to the first of them are one boot: firmware resets again while it comes up. */
 export const BURST_MS = 250;
@@ -106,6 +106,8 @@ const joins = (row: VmRow, facts: Facts, known: boolean, now: Moment): boolean =
   const { incident, answered } = row;
   const { type } = facts.event;
   if (incident !== null) {
+    // A guest that dies while an operator looks at it is not answered by that.
+    if (isLook(incident)) return facts.initiator === 'vmwarden';
     const later = facts.epoch > incident.facts.epoch;
     if (!later) return true;
     return !known && sameDeath(incident.facts.event.type, type);
@@ -113,6 +115,10 @@ const joins = (row: VmRow, facts: Facts, known: boolean, now: Moment): boolean =
   if (answered === null || (known && facts.epoch > answered.epoch)) return false;
   return tellsOf(answered, type, facts.origin, now);
 };
+
+/** An operator's act that leaves the guest as it is, or only stops or continues it. */
+const isLook = ({ operator, plan, index }: Incident): boolean =>
+  operator !== undefined && plan[index]?.verb !== 'restart' && plan[index]?.verb !== 'powerOff';
 
 /** One like it waits already, or too many wait for another to make a difference. */
 const isPending = ({ pending }: VmRow, { event, epoch }: Facts): boolean =>

@@ -45,19 +45,23 @@ export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
     return withRecord(record)(change);
   };
 
+  const off = incident.calledOff !== undefined;
   const retryable =
-    outcome.kind === 'failed' && (attempt <= (step?.retries ?? 0) || isOutOfReach(outcome, step));
+    !off &&
+    outcome.kind === 'failed' &&
+    (attempt <= (step?.retries ?? 0) || isOutOfReach(outcome, step));
   if (retryable) return noted({ row: retry(after, incident.id, attempt, stamp), records: [] });
 
   // What was called off is not a failure to go on from.
-  if (good || (step?.onFailure === 'continue' && outcome.kind !== 'cancelled')) {
+  if (!off && (good || (step?.onFailure === 'continue' && outcome.kind !== 'cancelled'))) {
     const index = incident.index + 1;
+    const barred = bars(stamp);
     if (index < incident.plan.length) {
       const next = nextStep(after, index, stamp);
       return noted(
-        stamp.policy.mode === 'observe'
-          ? advance(next, { outcome: observes(), elapsedNs: 0n, path: '' }, stamp)
-          : begin(next, stamp),
+        barred === null
+          ? begin(next, stamp)
+          : advance(next, { outcome: barred, elapsedNs: 0n, path: '' }, stamp),
       );
     }
   }
@@ -86,7 +90,14 @@ const isOutOfReach = (outcome: Outcome, step: Step | undefined): boolean =>
 export const resume = (row: VmRow, inspection: Inspection, stamp: Stamp): Resumption => {
   const { incident } = row;
   if (incident === null || incident.step.kind !== 'started') return { kind: 'nothing' };
-  const { step } = incident;
+  const { step, calledOff } = incident;
+  if (calledOff !== undefined) {
+    const message = `called off by ${calledOff.actor}: ${calledOff.reason}; how far it came was not seen`;
+    return {
+      kind: 'done',
+      outcome: { kind: 'unverified', reason: 'CALLED_OFF', message, proof: [] },
+    };
+  }
   if (step.at.hostBootId !== stamp.now.hostBootId) {
     return { kind: 'done', outcome: cancelled('HOST_REBOOTED', 'the host has booted since') };
   }
@@ -176,8 +187,8 @@ export const lapsed = (
   stamp: Stamp,
 ): Outcome | null => {
   const { policy, now } = stamp;
-  if (policy.mode === 'observe')
-    return cancelled('POLICY_OBSERVES', 'the policy only observes now');
+  const barred = bars(stamp);
+  if (barred !== null) return barred;
   const { facts } = incident;
   if (isOfEarlierLife(facts, driverLife) && epoch > facts.epoch) {
     return cancelled('BOOTED_SINCE', `boot epoch ${epoch} after ${facts.epoch}`);
@@ -195,7 +206,13 @@ export const cancelled = (reason: string, message: string): Outcome => ({
   proof: [],
 });
 
-const observes = (): Outcome => cancelled('POLICY_OBSERVES', 'the policy only observes now');
+/** Why no step of a policy's is begun on this host now. */
+const bars = ({ policy, hostHeld }: Stamp): Outcome | null => {
+  if (policy.mode === 'observe') {
+    return cancelled('POLICY_OBSERVES', 'the policy only observes now');
+  }
+  return hostHeld ? cancelled('HOST_HELD', 'the host is held') : null;
+};
 
 /** No attempt is left to run it again with: the event is put to the policy once more. */
 export const exhaust = (row: VmRow, incident: Incident, outcome: Outcome, stamp: Stamp): Change => {

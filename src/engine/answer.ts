@@ -18,6 +18,8 @@ export interface Stamp {
   readonly now: Moment;
   readonly journalId: string;
   readonly policy: Policy;
+  /** Nothing is done on any VM of this host by itself. */
+  readonly hostHeld: boolean;
   /** The VMM can be spoken to, or is known to have ended; else a step waits for contact. */
   readonly reachable: boolean;
 }
@@ -32,6 +34,7 @@ export const answer = (row: VmRow, facts: Facts, stamp: Stamp): Change => {
     ageMs: facts.ageMs,
     incident: id,
     held: row.hold !== null,
+    hostHeld: stamp.hostHeld,
     attempts: row.attempts,
     now: stamp.now,
   });
@@ -109,7 +112,9 @@ export const close = (row: VmRow, remark: string, done: boolean, stamp: Stamp): 
     incident: null,
     remark,
     answered:
-      incident === null ? row.answered : answeredWith(incident.facts, incident.id, done, stamp.now),
+      incident === null || incident.operator !== undefined
+        ? row.answered
+        : answeredWith(incident.facts, incident.id, done, stamp.now),
   };
   const records: Record[] = [];
   for (
@@ -145,7 +150,7 @@ export const placeOf = (vm: string, incident: Incident, attempt: number): StepPl
 });
 
 /** Short, unique on the host, and traceable to the event that opened it. */
-const incidentId = (journalId: string, sequence: Sequence): string =>
+export const incidentId = (journalId: string, sequence: Sequence): string =>
   `${journalId.slice(0, 8)}-${sequence}`;
 
 const answeredWith = (facts: Facts, incident: string, done: boolean, at: Moment): Answered => ({

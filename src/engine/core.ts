@@ -6,6 +6,7 @@ import type { Logger } from '../lib/logger.js';
 import type { Policy } from '../policy/policy.js';
 import type { Change, Stamp } from './answer.js';
 import type { VmView } from './engine.js';
+import type { Hold } from './operators.js';
 import type { Roster } from './roster.js';
 import type { VmRow } from './vm-row.js';
 import type { World } from './world.js';
@@ -30,12 +31,22 @@ export class Core {
   /** Called at named points of an act; for tests that stop the world there. */
   readonly onPoint: (point: string) => void;
   policy: Policy;
+  /** null: the host is not held. */
+  hostHold: Hold | null;
   stopping = false;
 
   constructor(
     parts: Pick<
       Core,
-      'journal' | 'clock' | 'log' | 'health' | 'world' | 'roster' | 'policy' | 'onPoint'
+      | 'journal'
+      | 'clock'
+      | 'log'
+      | 'health'
+      | 'world'
+      | 'roster'
+      | 'policy'
+      | 'hostHold'
+      | 'onPoint'
     >,
   ) {
     this.journal = parts.journal;
@@ -45,6 +56,7 @@ export class Core {
     this.world = parts.world;
     this.roster = parts.roster;
     this.policy = parts.policy;
+    this.hostHold = parts.hostHold;
     this.onPoint = parts.onPoint;
   }
 
@@ -53,6 +65,7 @@ export class Core {
       now: this.clock.now(),
       journalId: this.journal.id,
       policy: this.policy,
+      hostHeld: this.hostHold !== null,
       reachable: this.isReachable(vm),
     };
   }

@@ -10,8 +10,12 @@ import type { Driver, DumpTarget } from '../vmm/driver.js';
 import { Actuator } from './actuator.js';
 import { Core, type HealthPort } from './core.js';
 import type { Engine, Receipt, VmView } from './engine.js';
+import { readHostHold } from './host-hold.js';
 import { Ingest } from './ingest.js';
-import { operatorRecord, policyRecord, vmRecord } from './records.js';
+import { Operator } from './operator.js';
+import { OperatorDesk, vmUnknown } from './operator-desk.js';
+import { outlookOf } from './outlook.js';
+import { policyRecord } from './records.js';
 import { type EngineVm, Roster } from './roster.js';
 import { Sightings } from './sightings.js';
 import type { Tap } from './tap.js';
@@ -64,6 +68,7 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
     ...options,
     world,
     roster,
+    hostHold: readHostHold(options.journal),
     onPoint: options.onPoint ?? (() => undefined),
   });
   const life = randomUUID();
@@ -73,6 +78,7 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
     dumpTarget: options.dumpTarget,
   });
   const ingest = new Ingest(core, actuator);
+  const operators = new Operator(new OperatorDesk(core, actuator, life));
   const sightings = new Sightings(core, actuator, ingest, life);
   await world.commit({
     kind: 'outcome',
@@ -94,7 +100,13 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
     report: (report: EventReport): Promise<Receipt> => ingest.take({ report, driver: null }),
     vms: () => roster.ids().map((id) => core.view(roster.durableRow(id))),
     survey: () => survey(core),
-    release: (vm, actor, reason) => releaseHold(core, vm, actor, reason),
+    vm: (id) => viewOf(core, id),
+    outlook: (vm, budget) => {
+      if (!roster.has(vm)) throw vmUnknown(vm);
+      return outlookOf(core.policy, budget, roster.durableRow(vm), core.clock.now());
+    },
+    nowMs: () => core.clock.now().wallMs,
+    operators,
     floor: () => floorOf(core),
     setPolicy: async (policy, source) => {
       core.policy = policy;
@@ -137,31 +149,9 @@ const readRows = async (journal: Journal): Promise<readonly VmRow[]> =>
     );
   });
 
-const releaseHold = async (
-  core: Core,
-  vm: string,
-  actor: string,
-  reason: string,
-): Promise<VmView> => {
-  if (!core.roster.has(vm)) {
-    throw new Fault('NOT_FOUND', 'VM_UNKNOWN', `no VM ${vm} here; \`vmwarden vms\` lists them`);
-  }
-  const row = core.roster.row(vm);
-  if (row.hold === null) {
-    throw new Fault('FAILED_PRECONDITION', 'VM_NOT_HELD', `VM ${vm} is not held`);
-  }
-  const released: VmRow = { ...row, hold: null, remark: '' };
-  const now = core.clock.now();
-  await core.world.commit({
-    kind: 'outcome',
-    row: released,
-    records: [
-      operatorRecord(now, vm, { actor, reason, verb: 'release' }),
-      vmRecord(now, core.view(released)),
-    ],
-  });
-  core.log.info({ vm, actor, reason }, 'hold released');
-  return core.view(released);
+const viewOf = (core: Core, vm: string): VmView => {
+  if (!core.roster.has(vm)) throw vmUnknown(vm);
+  return core.view(core.roster.durableRow(vm));
 };
 
 const floorOf = ({ roster, journal }: Core): Sequence => {

@@ -2,6 +2,7 @@ import type { EventReport } from '../event/report.js';
 import type { SystemEvent } from '../event/system-event.js';
 import type { Sequence } from '../journal/journal.js';
 import type { Limit } from '../policy/policy.js';
+import type { Hold, Operators } from './operators.js';
 
 /**
  * The one way through: admit → decide → journal → act → outcome. What servers and commands may ask of it.
@@ -16,8 +17,16 @@ export interface Engine {
   /** All VMs, in order of id. */
   vms(): readonly VmView[];
 
-  /** Ends a hold. Faults: VM_UNKNOWN (NOT_FOUND), VM_NOT_HELD (FAILED_PRECONDITION). */
-  release(vm: string, actor: string, reason: string): Promise<VmView>;
+  /** Faults: VM_UNKNOWN (NOT_FOUND). */
+  vm(id: string): VmView;
+
+  /** How far a budget of the VM is used up now; null: the policy has no such budget. Faults: VM_UNKNOWN. */
+  outlook(vm: string, budget: string): Outlook | null;
+
+  /** By the engine's clock, milliseconds since the epoch. */
+  nowMs(): number;
+
+  readonly operators: Operators;
 }
 
 /** What became of an event when it was admitted; see Disposition in record.proto. */
@@ -53,4 +62,14 @@ export interface VmView {
   /** Milliseconds since the epoch when the waiting step starts; null: none waits. */
   readonly nextAttemptMs: number | null;
   readonly warnings: readonly string[];
+  /** null: not held. */
+  readonly hold: Hold | null;
+}
+
+/** What a further attempt of a budget would meet. */
+export interface Outlook {
+  /** Milliseconds since the epoch before which no attempt is left; null: one is. */
+  readonly freeAtMs: number | null;
+  /** The least that a further attempt would wait, in milliseconds. */
+  readonly delayMs: number;
 }

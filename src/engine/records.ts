@@ -1,25 +1,18 @@
-import type { EventReport, Initiator, Origin, ReportKey } from '../event/report.js';
+import type { EventReport, ReportKey } from '../event/report.js';
 import {
-  Contact,
   type OperatorAct,
-  Phase,
-  PolicyMode,
   Record,
   StepState,
   type StepUpdate,
   type VmUpdate,
-  Disposition as WireDisposition,
   type ReportKey as WireReportKey,
 } from '../gen/vmwarden/v1/record.js';
-import {
-  Initiator as WireInitiator,
-  Origin as WireOrigin,
-} from '../gen/vmwarden/v1/system_event.js';
 import type { Moment } from '../lib/clock.js';
 import type { Decision, Policy, Step } from '../policy/policy.js';
 import { systemEventToProto } from '../record/system-event-codec.js';
 import type { Outcome, Progress } from '../vmm/driver.js';
 import type { Disposition, VmView } from './engine.js';
+import { CONTACT, DISPOSITION, INITIATOR, MODE, ORIGIN, OUTCOME, PHASE } from './record-words.js';
 import type { Facts, VmRow } from './vm-row.js';
 
 /** Builders of journal records. A record carries no sequence inside. */
@@ -182,7 +175,10 @@ export const operatorRecord = (
   act: Pick<OperatorAct, 'actor' | 'reason' | 'verb'> & Partial<OperatorAct>,
   incident = '',
 ): Record =>
-  record(now, vm, incident, { $case: 'operator', value: { requestId: '', detail: '', ...act } });
+  record(now, vm, incident, {
+    $case: 'operator',
+    value: { requestId: '', detail: '', budget: '', ...act },
+  });
 
 /** Records first to last were dropped; 0 to 0 for events that never became records. */
 export const lossRecord = (
@@ -244,56 +240,3 @@ const wireKey = (key: ReportKey): WireReportKey => ({
           value: { source: key.source, instance: key.instance, sequence: key.sequence },
         },
 });
-
-type Table<Key extends string, Value> = Readonly<{ [K in Key]: Value }>;
-
-export const ORIGIN: Table<Origin, WireOrigin> = {
-  kernel: WireOrigin.KERNEL,
-  qmp: WireOrigin.QMP,
-  'cloud-hypervisor': WireOrigin.CLOUD_HYPERVISOR,
-  firecracker: WireOrigin.FIRECRACKER,
-  agent: WireOrigin.AGENT,
-};
-
-export const INITIATOR: Table<Initiator, WireInitiator> = {
-  guest: WireInitiator.GUEST,
-  host: WireInitiator.HOST,
-  operator: WireInitiator.OPERATOR,
-  vmwarden: WireInitiator.VMWARDEN,
-  unknown: WireInitiator.UNKNOWN,
-};
-
-const DISPOSITION: Table<Disposition, WireDisposition> = {
-  decided: WireDisposition.DECIDED,
-  joined: WireDisposition.JOINED,
-  burst: WireDisposition.BURST,
-  olderBoot: WireDisposition.OLDER_BOOT,
-};
-
-const MODE: Table<Policy['mode'], PolicyMode> = {
-  observe: PolicyMode.OBSERVE,
-  enforce: PolicyMode.ENFORCE,
-};
-
-const OUTCOME: Table<Outcome['kind'], StepState> = {
-  applied: StepState.APPLIED,
-  already: StepState.ALREADY,
-  unsupported: StepState.UNSUPPORTED,
-  failed: StepState.FAILED,
-  unverified: StepState.UNVERIFIED,
-  cancelled: StepState.CANCELLED,
-};
-
-const CONTACT: Table<VmView['contact'], Contact> = {
-  connected: Contact.CONNECTED,
-  lost: Contact.LOST,
-  none: Contact.NONE,
-};
-
-const PHASE: Table<VmView['phase'], Phase> = {
-  well: Phase.WELL,
-  waiting: Phase.WAITING,
-  acting: Phase.ACTING,
-  held: Phase.HELD,
-  down: Phase.DOWN,
-};

@@ -23,6 +23,10 @@ export const reportRowKey = ({ key }: EventReport): string | null => {
   return `key/${sha256(JSON.stringify(said))}`;
 };
 
+/** The same of an operator's request. */
+export const requestRowKey = (requestId: string): string =>
+  `key/${sha256(JSON.stringify(['operator', requestId]))}`;
+
 export const reportDigest = ({ key: _key, ...said }: EventReport): string => contentDigest(said);
 
 /** Equal for equal content, 64-bit words included. */

@@ -116,7 +116,7 @@ export class Sightings {
   async #resume(vm: string, inspection: Inspection): Promise<void> {
     const core = this.#core;
     const row = core.roster.row(vm);
-    if (this.#actuator.owns(row)) return;
+    if (!this.#actuator.isLeft(row)) return;
     const found = resume(row, inspection, core.stamp(vm));
     if (found.kind === 'nothing') return;
     core.log.warn(

@@ -33,7 +33,12 @@ export interface VmRow {
   readonly pending: readonly Facts[];
   /** Budget attempts by budget name, oldest first. */
   readonly attempts: Readonly<Record<string, readonly Moment[]>>;
-  readonly hold: { readonly at: Moment; readonly reason: string } | null;
+  readonly hold: {
+    readonly at: Moment;
+    readonly reason: string;
+    /** Absent: a rule's own. */
+    readonly actor?: string;
+  } | null;
   /** How the last incident ended, in a sentence; empty: well. */
   readonly remark: string;
 }
@@ -68,6 +73,10 @@ export interface Incident {
   readonly facts: Facts;
   readonly openedAt: Moment;
   readonly rule: string;
+  /** Who asked for it; absent: the policy answered an event. */
+  readonly operator?: { readonly actor: string; readonly reason: string };
+  /** An operator ended it: a step under way comes to its end, and nothing more is done. */
+  readonly calledOff?: { readonly actor: string; readonly reason: string };
   /** Charged when the plan's first intent is journaled; null: not charged for. */
   readonly budget: string | null;
   readonly plan: readonly Step[];

@@ -31,6 +31,10 @@ export const vmView = (row: VmRow, live: VmLive, policy: Policy, now: Moment): V
   incident: row.incident?.id ?? '',
   budgets: budgetsOf(row, policy, now),
   nextAttemptMs: nextAttemptMs(row, now),
+  hold:
+    row.hold === null
+      ? null
+      : { atMs: row.hold.at.wallMs, actor: row.hold.actor ?? '', reason: row.hold.reason },
   warnings: [...live.warnings, ...policyWarnings(live, policy)],
 });
 
@@ -60,12 +64,22 @@ const phaseOf = (row: VmRow): Pick<VmView, 'phase' | 'reason'> => {
   const { incident } = row;
   if (incident !== null) {
     const verb = incident.plan[incident.index]?.verb ?? 'step';
+    const { operator } = incident;
+    if (operator !== undefined) {
+      return {
+        phase: 'acting',
+        reason: `${verb} asked for by ${operator.actor}: ${operator.reason}`,
+      };
+    }
     const what = `${verb} after ${incident.facts.event.type}, rule ${incident.rule || 'otherwise'}`;
     return incident.step.kind === 'planned'
       ? { phase: 'waiting', reason: `waits for ${what}` }
       : { phase: 'acting', reason: what };
   }
-  if (row.hold !== null) return { phase: 'held', reason: row.hold.reason };
+  if (row.hold !== null) {
+    const { actor, reason } = row.hold;
+    return { phase: 'held', reason: actor === undefined ? reason : `by ${actor}: ${reason}` };
+  }
   return { phase: DOWN.has(row.seen?.state ?? 'unknown') ? 'down' : 'well', reason: row.remark };
 };
 

@@ -43,6 +43,9 @@ export const notifies = (): string =>
 
 export const held = (): string => 'This VM is held: nothing is done until it is released.';
 
+export const hostHeld = (): string =>
+  'This host is held: nothing is done on any of its VMs until it is released.';
+
 export const tooOld = (ageMs: number, maxMs: number): string =>
   `The event was ${sayDuration(ageMs)} old when it was journaled; more than ${sayDuration(maxMs)} (safety.maxEventAge) is recorded only.`;
 

@@ -87,6 +87,8 @@ export interface Question {
   /** The incident this would open; jitter is a hash of it and the attempt's number. */
   readonly incident: string;
   readonly held: boolean;
+  /** All VMs of the host are. Default: no. */
+  readonly hostHeld?: boolean;
   /** Attempts of this VM by budget name, oldest first. */
   readonly attempts: Attempts;
   readonly now: Moment;

@@ -20,7 +20,7 @@ export const receiptToProto = (journalId: string, receipt: Receipt): ReportEvent
   repeat: receipt.repeat,
 });
 
-export const vmToProto = (view: VmView): Vm => ({
+export const vmToProto = (view: VmView, labels: Readonly<Record<string, string>> = {}): Vm => ({
   id: view.id,
   state: vmUpdate(view),
   incidentId: view.incident,
@@ -32,5 +32,5 @@ export const vmToProto = (view: VmView): Vm => ({
   })),
   nextAttempt: view.nextAttemptMs === null ? undefined : new Date(view.nextAttemptMs),
   warnings: [...view.warnings],
-  labels: {},
+  labels: { ...labels },
 });

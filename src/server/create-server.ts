@@ -81,7 +81,7 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
     labels,
     ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
   });
-  registerVmService(router, options.engine);
+  registerVmService(router, { engine: options.engine, journal: options.journal, labels });
   registerHealth(router, options.health, SERVICES);
   registerReflection(router, SERVICES);
 

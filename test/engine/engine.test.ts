@@ -251,7 +251,11 @@ describe('budgets', () => {
     await made.until('hold', () => made.engine.vms()[0]?.phase === 'held');
     expect(made.driver.calls.filter((call) => call === 'restart')).toHaveLength(3);
     expect(made.driver.calls.at(-1)).toBe('powerOff');
-    await made.engine.release('web-1', 'ops', 'looked at it');
+    await made.engine.operators.release('web-1', {
+      actor: 'ops',
+      reason: 'looked at it',
+      requestId: '',
+    });
     expect((await made.story()).at(-1)).toBe('operator release by ops');
     expect(made.engine.vms()[0]?.phase).toBe('well');
   });

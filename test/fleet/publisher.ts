@@ -80,7 +80,14 @@ export const encodeRecord = (vmId: string): Buffer =>
   encode(
     {
       $case: 'operator',
-      value: { actor: 'a test', reason: 'to be read', verb: 'hold', requestId: '', detail: '' },
+      value: {
+        actor: 'a test',
+        reason: 'to be read',
+        verb: 'hold',
+        requestId: '',
+        detail: '',
+        budget: '',
+      },
     },
     vmId,
   );

@@ -166,7 +166,14 @@ describe('a record in our own JSON', () => {
       ...policy,
       mode: 'OBSERVE',
     });
-    const operator = { actor: 'a', reason: 'r', verb: 'hold', requestId: 'q', detail: 'd' };
+    const operator = {
+      actor: 'a',
+      reason: 'r',
+      verb: 'hold',
+      requestId: 'q',
+      detail: 'd',
+      budget: 'b',
+    };
     expect(recordJson(record({ $case: 'operator', value: operator }))['operator']).toEqual(
       operator,
     );

@@ -1,4 +1,5 @@
 import type { Engine, Receipt, VmView } from '../../src/engine/engine.js';
+import type { Asked, Operators } from '../../src/engine/operators.js';
 import type { EventReport } from '../../src/event/report.js';
 import { Record } from '../../src/gen/vmwarden/v1/record.js';
 import type { Journal } from '../../src/journal/journal.js';
@@ -16,6 +17,11 @@ export const createFakeEngine = (journal: Journal, vms: readonly VmView[] = []):
   const reports: EventReport[] = [];
   let other: ((report: EventReport) => Promise<Receipt>) | null = null;
   const held = new Map(vms.map((view) => [view.id, view]));
+  const vm = (id: string): VmView => {
+    const view = held.get(id);
+    if (view !== undefined) return view;
+    throw new Fault('NOT_FOUND', 'VM_UNKNOWN', `No VM ${id} is known`, { metadata: { vm: id } });
+  };
   return {
     reports,
     answerWith: (answer) => {
@@ -33,15 +39,28 @@ export const createFakeEngine = (journal: Journal, vms: readonly VmView[] = []):
       return { sequence: first, event: report.event, disposition: 'decided', repeat: false };
     },
     vms: () => [...held.values()],
-    release: async (vm) => {
-      const view = held.get(vm);
-      if (view === undefined) {
-        throw new Fault('NOT_FOUND', 'VM_UNKNOWN', `No VM ${vm} is known`, { metadata: { vm } });
-      }
-      const released: VmView = { ...view, phase: 'well', reason: '' };
-      held.set(vm, released);
-      return released;
-    },
+    vm,
+    outlook: () => null,
+    nowMs: () => 0,
+    operators: fakeOperators(vm),
+  };
+};
+
+/** Takes whatever is asked for of a VM that it knows. */
+const fakeOperators = (vm: (id: string) => VmView): Operators => {
+  const taken = async (id?: string): Promise<Asked> => {
+    if (id !== undefined) vm(id);
+    return { sequence: 1, incident: 'i-1', detail: '', repeat: false };
+  };
+  return {
+    act: (id) => taken(id),
+    cancel: (id) => taken(id),
+    hold: (id) => taken(id),
+    release: (id) => taken(id),
+    resetBudget: (id) => taken(id),
+    hostHold: () => null,
+    holdHost: () => taken(),
+    releaseHost: () => taken(),
   };
 };
 
@@ -59,6 +78,7 @@ export const vmView = (id: string, changes: Partial<VmView> = {}): VmView => ({
   budgets: [],
   nextAttemptMs: null,
   warnings: [],
+  hold: null,
   ...changes,
 });
 

@@ -474,6 +474,8 @@ export interface OperatorAct {
   requestId: string;
   /** What came of it, in a sentence; empty: the records that follow say it. */
   detail: string;
+  /** Of resetBudget; empty: all budgets. */
+  budget: string;
 }
 
 /** Records that were dropped, and why: nothing is missing without one of these. */
@@ -2671,7 +2673,7 @@ export const PolicyRevision: MessageFns<PolicyRevision> = {
 };
 
 function createBaseOperatorAct(): OperatorAct {
-  return { actor: "", reason: "", verb: "", requestId: "", detail: "" };
+  return { actor: "", reason: "", verb: "", requestId: "", detail: "", budget: "" };
 }
 
 export const OperatorAct: MessageFns<OperatorAct> = {
@@ -2690,6 +2692,9 @@ export const OperatorAct: MessageFns<OperatorAct> = {
     }
     if (message.detail !== "") {
       writer.uint32(42).string(message.detail);
+    }
+    if (message.budget !== "") {
+      writer.uint32(50).string(message.budget);
     }
     return writer;
   },
@@ -2747,6 +2752,14 @@ export const OperatorAct: MessageFns<OperatorAct> = {
             message.detail = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.budget = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2770,6 +2783,7 @@ export const OperatorAct: MessageFns<OperatorAct> = {
         ? globalThis.String(object.request_id)
         : "",
       detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+      budget: isSet(object.budget) ? globalThis.String(object.budget) : "",
     };
   },
 
@@ -2790,6 +2804,9 @@ export const OperatorAct: MessageFns<OperatorAct> = {
     if (message.detail !== "") {
       obj.detail = message.detail;
     }
+    if (message.budget !== "") {
+      obj.budget = message.budget;
+    }
     return obj;
   },
 
@@ -2803,6 +2820,7 @@ export const OperatorAct: MessageFns<OperatorAct> = {
     message.verb = object.verb ?? "";
     message.requestId = object.requestId ?? "";
     message.detail = object.detail ?? "";
+    message.budget = object.budget ?? "";
     return message;
   },
 };
