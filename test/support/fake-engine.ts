@@ -42,12 +42,14 @@ export const createFakeEngine = (journal: Journal, vms: readonly VmView[] = []):
     vm,
     outlook: () => null,
     nowMs: () => 0,
-    operators: fakeOperators(vm),
+    operators: fakeOperators(vm, (id) =>
+      held.set(id, { ...vm(id), phase: 'well', reason: '', hold: null }),
+    ),
   };
 };
 
 /** Takes whatever is asked for of a VM that it knows. */
-const fakeOperators = (vm: (id: string) => VmView): Operators => {
+const fakeOperators = (vm: (id: string) => VmView, release: (id: string) => unknown): Operators => {
   const taken = async (id?: string): Promise<Asked> => {
     if (id !== undefined) vm(id);
     return { sequence: 1, incident: 'i-1', detail: '', repeat: false };
@@ -56,7 +58,10 @@ const fakeOperators = (vm: (id: string) => VmView): Operators => {
     act: (id) => taken(id),
     cancel: (id) => taken(id),
     hold: (id) => taken(id),
-    release: (id) => taken(id),
+    release: async (id) => {
+      release(id);
+      return taken(id);
+    },
     resetBudget: (id) => taken(id),
     hostHold: () => null,
     holdHost: () => taken(),
