@@ -42,7 +42,21 @@ export type Happening =
   | { readonly kind: 'step'; readonly ms: number }
   | { readonly kind: 'restart'; readonly reboot: boolean; readonly otherProcess: boolean }
   | { readonly kind: 'release'; readonly vm: number }
+  | { readonly kind: 'operator'; readonly vm: number; readonly verb: Verb }
   | { readonly kind: 'settle' };
+
+/** What operators ask for beside a release. */
+const VERBS = [
+  'restart',
+  'dump',
+  'cancel',
+  'hold',
+  'resetBudget',
+  'holdHost',
+  'releaseHost',
+] as const;
+type Verb = (typeof VERBS)[number];
+const BY = { actor: 'a test', reason: 'goes on', requestId: '' };
 
 const VMS = 3;
 const vm = fc.nat({ max: VMS - 1 });
@@ -123,6 +137,14 @@ export const happenings: fc.Arbitrary<readonly Happening[]> = fc.array(
       }),
     },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('release' as const), vm }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constant('operator' as const),
+        vm,
+        verb: fc.constantFrom(...VERBS),
+      }),
+    },
     { weight: 8, arbitrary: fc.constant({ kind: 'settle' as const }) },
   ),
   { minLength: 10, maxLength: 60 },
@@ -223,8 +245,23 @@ export const journalOf = async (policy: Policy, all: readonly Happening[]): Prom
         engine = await start();
         return;
       case 'release':
-        await engine.release(`vm-${one.vm}`, 'a test', 'goes on').catch(() => undefined);
+        await engine.operators.release(`vm-${one.vm}`, BY).catch(() => undefined);
         return;
+      case 'operator': {
+        const { operators } = engine;
+        const of = `vm-${one.vm}`;
+        const asked = {
+          restart: () => operators.act(of, { verb: 'restart', timeoutMs: 1_000 }, BY),
+          dump: () => operators.act(of, { verb: 'dump', timeoutMs: 1_000 }, BY),
+          cancel: () => operators.cancel(of, '', BY),
+          hold: () => operators.hold(of, BY),
+          resetBudget: () => operators.resetBudget(of, '', BY),
+          holdHost: () => operators.holdHost(BY),
+          releaseHost: () => operators.releaseHost(BY),
+        };
+        await asked[one.verb]().catch(() => undefined);
+        return;
+      }
       case 'settle':
         await settled(15);
     }

@@ -39,6 +39,7 @@ export class Lives {
   /** Which life of vmwarden it is. */
   #life = 0;
   #now: Moment | null = null;
+  #hostHeld = false;
   /** Milliseconds of `#now` on a line that never goes back. */
   #at = 0;
 
@@ -114,9 +115,15 @@ export class Lives {
     return !this.#lost.has(vm);
   }
 
-  release(vm: string): void {
+  /** What an operator made of a VM's row: nothing that the policy would be asked about. */
+  operate(vm: string, make: (row: VmRow, stamp: Stamp) => VmRow): void {
     const row = this.#rows.get(vm);
-    if (row !== undefined) this.#rows.set(vm, { ...row, hold: null, remark: '' });
+    if (row !== undefined) this.#rows.set(vm, make(row, this.#stamp(vm)));
+  }
+
+  /** Whether somebody holds the host. */
+  holdHost(held: boolean): void {
+    this.#hostHeld = held;
   }
 
   /** vmwarden starts anew: what drivers counted is worth nothing any more. */
@@ -202,7 +209,8 @@ export class Lives {
   #stamp(vm: string): Stamp {
     if (this.#now === null) throw new Error('no time was told yet');
     const { policy, journalId } = this.#ports;
-    return { now: this.#now, journalId, policy, reachable: this.isReachable(vm) };
+    const reachable = this.isReachable(vm);
+    return { now: this.#now, journalId, policy, hostHeld: this.#hostHeld, reachable };
   }
 }
 

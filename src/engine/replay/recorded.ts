@@ -8,7 +8,8 @@ import {
 import { systemEventFromProto } from '../../record/system-event-codec.js';
 import type { Outcome } from '../../vmm/driver.js';
 import type { Arrival } from '../admit.js';
-import { type Fold, INITIATOR, ORIGIN } from '../records.js';
+import { INITIATOR, ORIGIN } from '../record-words.js';
+import type { Fold } from '../records.js';
 
 /** Records back into what the engine was told; the inverse of `records.ts`. */
 

@@ -15,6 +15,7 @@ import { begin, type Change } from '../answer.js';
 import { plannedStep } from '../records.js';
 import type { Facts, Incident, VmRow } from '../vm-row.js';
 import { Lives } from './lives.js';
+import { operate } from './operate.js';
 import { eventOf, outcomeOf } from './recorded.js';
 
 export interface Sequenced {
@@ -146,7 +147,7 @@ export class Replay {
         return;
       case 'operator':
         this.#lives.come(this.#momentOf(record));
-        if (body.value.verb === 'release') this.#lives.release(vm);
+        operate(this.#lives, vm, sequence, body.value);
         return;
       case 'loss':
         return;

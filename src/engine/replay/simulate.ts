@@ -9,7 +9,7 @@ import { type Decision, type EventRecord, Record } from '../../gen/vmwarden/v1/r
 import { EventType, Initiator, Origin } from '../../gen/vmwarden/v1/system_event.js';
 import type { Journal } from '../../journal/journal.js';
 import type { Policy } from '../../policy/policy.js';
-import { INITIATOR, ORIGIN } from '../records.js';
+import { INITIATOR, ORIGIN } from '../record-words.js';
 import { type Difference, Differences } from './differences.js';
 import { type Begun, type Decided, Replay, type Sequenced } from './replay.js';
 import { Summary } from './summary.js';
