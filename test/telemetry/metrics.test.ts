@@ -70,7 +70,11 @@ test('a budget that runs out, a hold and its release are seen', async () => {
   expect(now.value('vmwarden_vms', { phase: 'held' })).toBe(1);
   expect(now.value('vmwarden_decisions_total', { rule: 'crashed', answer: 'exhausted' })).toBe(1);
   expect(now.value('vmwarden_budget_attempts_left_min', { budget: 'crash' })).toBe(0);
-  await app.engine.release('web-1', 'alice', 'looked at');
+  await app.engine.operators.release('web-1', {
+    actor: 'alice',
+    reason: 'looked at',
+    requestId: '',
+  });
   const after = await until('released', (seen) => seen.value('vmwarden_vms_held') === 0);
   expect(after.value('vmwarden_operator_acts_total', { verb: 'release' })).toBe(1);
 });
