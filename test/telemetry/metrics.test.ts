@@ -70,6 +70,8 @@ test('a budget that runs out, a hold and its release are seen', async () => {
   expect(now.value('vmwarden_vms', { phase: 'held' })).toBe(1);
   expect(now.value('vmwarden_decisions_total', { rule: 'crashed', answer: 'exhausted' })).toBe(1);
   expect(now.value('vmwarden_budget_attempts_left_min', { budget: 'crash' })).toBe(0);
+  // Released as it is found: a guest that is down still would be answered, and held again.
+  driver.state = 'running';
   await app.engine.operators.release('web-1', {
     actor: 'alice',
     reason: 'looked at',
