@@ -1,10 +1,13 @@
 import { opendir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withDeadline } from '../../lib/with-deadline.js';
 import { type Collector, sample } from './collector.js';
 import type { Sample } from './instruments.js';
 
 /** Dumps come and go slowly; a directory of thousands is not read at each scrape. */
 const KEPT_MS = 30_000;
+/** A look that takes longer goes on behind the scrape, which tells what the one before saw. */
+const PATIENCE_MS = 500;
 /** Files looked at; beyond, the sum is of these. */
 const MAX_FILES = 10_000;
 
@@ -16,12 +19,15 @@ export const dumpCollector = (dir: string, keptMs = KEPT_MS): Collector => {
     group: 'dumps',
     collect: async () => {
       if (kept !== null && performance.now() - kept.atMs < keptMs) return kept.samples;
-      looking ??= look(dir).finally(() => {
-        looking = null;
-      });
-      const samples = await looking;
-      kept = { samples, atMs: performance.now() };
-      return samples;
+      looking ??= look(dir)
+        .then((samples) => {
+          kept = { samples, atMs: performance.now() };
+          return samples;
+        })
+        .finally(() => {
+          looking = null;
+        });
+      return (await withDeadline(PATIENCE_MS, looking)) ?? kept?.samples ?? [];
     },
   };
 };
