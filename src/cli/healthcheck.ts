@@ -15,15 +15,17 @@ import { plainText } from './plain-text.js';
 
 export interface HealthcheckOptions {
   readonly json?: boolean;
+  /** Any answer is good: a supervisor that restarts a server out of service mends nothing. */
+  readonly live?: boolean;
   /** Milliseconds. */
   readonly timeout: number;
 }
 
-/** 0 when the server at `socket` says SERVING within the time, else 1. */
+/** 0 when the server at `socket` says SERVING, or with `live` anything, within the time; else 1. */
 export const healthcheck = async (
   io: Io,
   socket: string,
-  { json = false, timeout }: HealthcheckOptions,
+  { json = false, live = false, timeout }: HealthcheckOptions,
 ): Promise<number> => {
   const answer = await ask(socket, timeout);
   if (json) await printJson(io.stdout, { socket, ...answer });
@@ -31,8 +33,11 @@ export const healthcheck = async (
     await printLine(io.stdout, answer.status);
     for (const line of answer.detail) await printLine(io.stdout, `  ${plainText(line)}`);
   }
-  return answer.status === 'SERVING' ? GOOD : FAILED;
+  const good = live ? answer.status !== UNREACHABLE : answer.status === 'SERVING';
+  return good ? GOOD : FAILED;
 };
+
+const UNREACHABLE = 'UNREACHABLE';
 
 interface Answer {
   readonly status: string;
@@ -52,7 +57,7 @@ const ask = (socket: string, timeoutMs: number): Promise<Answer> =>
       return { status: ServingStatus[response.status] ?? 'UNKNOWN', detail };
     } catch (error) {
       const why = isFault(error) ? error.message : String(error);
-      return { status: 'UNREACHABLE', detail: [`${socket}: ${why}`] };
+      return { status: UNREACHABLE, detail: [`${socket}: ${why}`] };
     }
   });
 
@@ -67,6 +72,7 @@ export const addHealthcheckCommand = (program: Command): void => {
           .default(2000, '2s')
           .argParser(timeoutOf),
       )
+      .option('--live', 'any answer is good, also that it is out of service')
       .option('--json', 'one JSON object'),
     ['data-dir', 'socket'],
   ).action(async (flags: ConfigFlags & HealthcheckOptions) => {

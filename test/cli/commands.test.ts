@@ -288,6 +288,7 @@ describe('healthcheck', () => {
     server.health.down('journal', 'no space');
     const json = fakeIo();
     expect(await healthcheck(json, server.socket, { timeout: 5000, json: true })).toBe(1);
+    expect(await healthcheck(fakeIo(), server.socket, { timeout: 5000, live: true })).toBe(0);
     expect(json.json()).toMatchObject([
       { status: 'NOT_SERVING', detail: ['journal: no space', 'policy: policy.yaml:3:1: broken'] },
     ]);
@@ -297,6 +298,7 @@ describe('healthcheck', () => {
     const io = fakeIo();
     const socket = join(await privateFolder(), 's');
     expect(await healthcheck(io, socket, { timeout: 2000 })).toBe(1);
+    expect(await healthcheck(fakeIo(), socket, { timeout: 2000, live: true })).toBe(1);
     expect(io.out()).toMatch(/^UNREACHABLE\n/);
     expect(io.out()).not.toContain('Resolution note');
   });
