@@ -41,7 +41,7 @@ export const dumped = async (session: Session, running: Running, tuning: Tuning)
 const fresh = async (session: Session, running: Running, tuning: Tuning): Promise<Inspection> => {
   for (let looks = 1; ; looks += 1) {
     const asked = performance.now();
-    const inspection = await running.wait(session.inspect());
+    const inspection = await running.wait(session.look(tuning.answerMaxAgeMs));
     if (performance.now() - asked <= tuning.answerMaxAgeMs || looks === MAX_LOOKS)
       return inspection;
   }

@@ -20,7 +20,7 @@ const resumes = (event: QmpEvent): boolean => event.name === 'RESUME';
 
 /**
  * Restart in place: look, then `set-action reboot=reset` (else, with `-no-reboot`, a reset ends the guest),
- * `system_reset`, and `cont` for a guest that doesn't run, all in one write; proven by RESET, RESUME and status.
+ * `system_reset`, and `cont` for a guest that doesn't run, all in one write; proven by RESET, and by RESUME or status.
  */
 export const restart = async (
   session: Session,
@@ -43,7 +43,8 @@ export const restart = async (
   if (continued) running.proof.push('status prelaunch: reset already');
 
   const reset = session.expect(answersReset);
-  const resume = session.expect(resumes);
+  // One that came before the reset says nothing of what came after it.
+  const resume = session.expect((event) => resumes(event) && (continued || reset.seen()));
   try {
     if (!continued) {
       running.point('system_reset');
@@ -113,11 +114,10 @@ const seeRunning = async (
   resume: Expected,
   { release, tuning, contFirst }: Rest,
 ): Promise<Outcome> => {
-  let status: string;
-  for (let conts = 0; ; conts += 1) {
+  let status: string | null = null;
+  for (let conts = 0; !resume.seen(); conts += 1) {
     const answer = await ask(session, running, contFirst || conts > 0);
     status = answer.status;
-    // A guest that was continued and has stopped again was restarted all the same: that is news of its own.
     if (status === 'running' || resume.seen()) break;
     if (conts === MAX_CONTS) {
       return failed(
@@ -130,8 +130,9 @@ const seeRunning = async (
     await running.wait(session.inspect());
     await dumped(session, running, tuning);
   }
+  // A guest that was continued and has stopped again was restarted all the same: that is news of its own.
   if (resume.seen()) running.proof.push('RESUME seen');
-  running.proof.push(`status ${status}`);
+  if (status !== null) running.proof.push(`status ${status}`);
   if (release.reboot === 'shutdown') {
     const [put] = await running.wait(session.execute([setAction({ reboot: 'shutdown' })]));
     running.proof.push(

@@ -42,6 +42,16 @@ export interface Opening {
   readonly later: readonly QmpEvent[];
 }
 
+/** An inspection that was asked for before anybody wanted it. */
+interface LookAhead {
+  /** When its question was written, by performance.now(). */
+  readonly askedAtMs: number;
+  /** The guest's RunState word that it has to confirm. */
+  readonly raw: string;
+  /** True when QEMU confirmed it, and what it answered has been taken in. */
+  readonly confirmed: Promise<boolean>;
+}
+
 /** One connection to one QEMU: what is known of its guest, kept by its events and by asking. */
 export class Session {
   readonly bootId: string;
@@ -54,6 +64,7 @@ export class Session {
   readonly #waiters = new EventWaiters();
   #view: View;
   #asking = false;
+  #ahead: LookAhead | null = null;
   #pollTimer: NodeJS.Timeout | null = null;
 
   constructor(options: SessionOptions, connection: QmpConnection, opening: Opening) {
@@ -98,19 +109,57 @@ export class Session {
   async inspect(): Promise<Inspection> {
     await this.stays();
     let fault: unknown = null;
-    await this.#connection.execute(
-      [QUERY_MIGRATE, QUERY_DUMP, QUERY_STATUS],
-      this.#options.tuning.commandTimeoutMs,
-      (replies) => {
-        fault = this.#take(() => ({
-          migration: parseMigration(replies[0]),
-          dump: parseDump(replies[1]),
-          raw: parseStatus(replies[2]),
-        }));
-      },
-    );
+    await this.#connection.execute(INSPECTION, this.#options.tuning.commandTimeoutMs, (replies) => {
+      fault = this.#take(() => answersOf(replies));
+    });
     if (fault !== null) throw fault;
     return this.inspection();
+  }
+
+  /**
+   * The inspection that a verb begins with, no older than `maxAgeMs`: one that was asked for while the event went to the
+   * journal, else a new one.
+   */
+  async look(maxAgeMs: number): Promise<Inspection> {
+    const ahead = this.#ahead;
+    this.#ahead = null;
+    if (ahead !== null && isFresh(ahead, maxAgeMs) && (await ahead.confirmed)) {
+      // It may have waited for its answer; and what events have told since is in the view.
+      if (isFresh(ahead, maxAgeMs) && this.#view.raw === ahead.raw && !this.#view.ending) {
+        return this.inspection();
+      }
+    }
+    return this.inspect();
+  }
+
+  /**
+   * Asks all that a verb asks before it acts, in the time that the journal needs for the event. The answer counts only if
+   * QEMU says the very state that its event told: a migration that ended in between, or a guest that was continued, shows.
+   */
+  #lookAhead(): void {
+    const { raw, ending } = this.#view;
+    // One that ends is left alone; see `stays`.
+    if (ending || this.#options.tuning.answerMaxAgeMs === 0) return;
+    let confirmed = false;
+    const answered = this.#connection.execute(
+      INSPECTION,
+      this.#options.tuning.commandTimeoutMs,
+      (replies) => {
+        const answers = tryAnswers(replies);
+        if (answers?.raw !== raw || this.#view.raw !== raw) return;
+        this.#settle(answers);
+        confirmed = true;
+      },
+    );
+    this.#ahead = {
+      askedAtMs: performance.now(),
+      raw,
+      // A connection that ends, or is silent, tells so to the verb when that asks for itself.
+      confirmed: answered.then(
+        () => confirmed,
+        () => false,
+      ),
+    };
   }
 
   /**
@@ -158,6 +207,10 @@ export class Session {
     this.#view = step.view;
     if (step.told !== null) this.tell(step.told, false);
     if (step.ask) this.#ask();
+    // Behind what was told, which is on its way to the journal when this turn ends.
+    else if (asksForAnAct(event, this.#view)) {
+      queueMicrotask(() => setImmediate(() => this.#lookAhead()));
+    }
     this.#waiters.tell(event);
   }
 
@@ -223,3 +276,29 @@ export class Session {
     this.#pollTimer.unref();
   }
 }
+
+/** In this order: what has ended by the last answer shows there. */
+const INSPECTION: readonly Command[] = [QUERY_MIGRATE, QUERY_DUMP, QUERY_STATUS];
+
+const answersOf = (replies: readonly Reply[]): Answers => ({
+  migration: parseMigration(replies[0]),
+  dump: parseDump(replies[1]),
+  raw: parseStatus(replies[2]),
+});
+
+const tryAnswers = (replies: readonly Reply[]): Answers | null => {
+  try {
+    return answersOf(replies);
+  } catch {
+    return null;
+  }
+};
+
+const isFresh = ({ askedAtMs }: LookAhead, maxAgeMs: number): boolean =>
+  performance.now() - askedAtMs <= maxAgeMs;
+
+/** A guest that has just stopped for what policies answer. */
+const asksForAnAct = ({ name }: QmpEvent, { state }: View): boolean =>
+  (name === 'GUEST_PANICKED' && state === 'panicked') ||
+  (name === 'WATCHDOG' && state === 'watchdog') ||
+  (name === 'STOP' && state === 'shutdown');
