@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { RedisBus } from './bus/redis/redis-bus.js';
 import { type Relay, type RelayStatus, startRelay } from './bus/relay.js';
 import type { Config, RedisBusConfig } from './config/config.js';
 import { openPolicySource, type PolicySource } from './config/policy-source.js';
@@ -98,7 +97,7 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
     const policy = followed?.source.current ?? observePolicy();
 
     const relay =
-      bus.kind === 'redis' ? relayInto(bus, config.host, journal, clock, log, metrics) : null;
+      bus.kind === 'redis' ? await relayInto(bus, config.host, journal, clock, log, metrics) : null;
     if (relay !== null) {
       metrics?.watchBus(() => relay.status(), journal);
       ends.push(watchRelay(relay, health));
@@ -206,14 +205,16 @@ const watchJournal = (
   return async () => clearInterval(timer);
 };
 
-const relayInto = (
+const relayInto = async (
   config: RedisBusConfig,
   host: string,
   journal: Journal,
   clock: Clock,
   log: Logger,
   metrics: Metrics | null,
-): Relay => {
+): Promise<Relay> => {
+  // Only then: who has no Redis need not have its client in memory.
+  const { RedisBus } = await import('./bus/redis/redis-bus.js');
   const wallMs = () => clock.now().wallMs;
   return startRelay({
     journal,
