@@ -116,9 +116,11 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
       health,
       policy,
       policySource: config.policyFile ?? '',
+      hostName: config.host,
       vms: config.vms.map((vm) => ({
         id: vm.id,
         uid: vm.uid,
+        labels: vm.labels,
         takeOver: vm.takeOver,
         driver: createDriver(registry, vm),
       })),

@@ -2,18 +2,19 @@ import { performance } from 'node:perf_hooks';
 import { ageMs } from '../lib/clock.js';
 import { isFault } from '../lib/fault.js';
 import { withDeadline } from '../lib/with-deadline.js';
-import type { Act, Driver, DumpTarget, Outcome, Progress } from '../vmm/driver.js';
+import type { Act, DumpTarget, Outcome } from '../vmm/driver.js';
+import { bounded, failed, throttled } from './act-bounds.js';
 import { advance, cancelled, lapsed } from './advance.js';
 import { begin, placeOf } from './answer.js';
+import { isAwaiting, notSeen } from './awaiting.js';
 import { type Core, messageOf } from './core.js';
-import { speaksOf } from './incident.js';
+import { disagrees } from './disagrees.js';
+import { waitsFor } from './gate.js';
 import { progressRecord } from './records.js';
 import { type Incident, isOfEarlierLife, type VmRow } from './vm-row.js';
 
-/** A verb that has not come back this long after its deadline is given up. */
-const OVERDUE_MS = 2_000;
-/** At most one progress record of a dump in this time. */
-const PROGRESS_EVERY_MS = 1_000;
+/** VMs looked at when a step has ended; each end lets one in, or few. */
+const KICKED_AT_ONCE = 16;
 /** Longest timer; a longer wait is armed again. */
 const MAX_TIMER_MS = 60 * 60 * 1000;
 
@@ -41,6 +42,8 @@ export class Actuator {
   readonly #calls = new Map<string, { readonly incident: string; readonly abort: () => void }>();
   /** Intents found at the start, by VM. One of this life that is on its way to the journal is none of them. */
   readonly #left: ReadonlyMap<string, string>;
+  /** VMs whose step waits for others to end theirs, longest first. */
+  readonly #blocked = new Set<string>();
   #stopping = false;
 
   constructor(ports: ActuatorPorts) {
@@ -102,6 +105,8 @@ export class Actuator {
       if (incident === null || incident === undefined || this.#stopping) return;
       if (incident.step.kind === 'planned') {
         if (!(await this.#start(vm, incident))) return;
+      } else if (isAwaiting(incident)) {
+        if (!(await this.#stopAwaiting(vm, incident))) return;
       } else {
         const owned = this.#owned.get(vm);
         if (owned?.intent !== intentOf(incident)) return;
@@ -120,13 +125,52 @@ export class Actuator {
     const leftMs = incident.step.waitMs - ageMs(incident.step.since, core.clock.now());
     const reachable = core.isReachable(vm);
     if (leftMs > 0 || !reachable) {
-      const untilLapse = core.policy.safety.maxWaitMs - ageMs(incident.openedAt, core.clock.now());
-      this.#wake(vm, leftMs > 0 ? Math.min(leftMs, untilLapse + 1) : untilLapse + 1);
+      const untilLapse = this.#untilLapseMs(incident);
+      this.#wake(vm, leftMs > 0 ? Math.min(leftMs, untilLapse) : untilLapse);
       return false;
     }
-    const done = await core.persist(vm, (row) => begin(row, core.stamp(vm)));
+    return await this.#begin(vm, incident);
+  }
+
+  /** False: it still waits, for the host. Nothing may come between looking whether it may and staging it. */
+  async #begin(vm: string, incident: Incident): Promise<boolean> {
+    const core = this.#core;
+    const stamp = core.stamp(vm);
+    const step = incident.plan[incident.index];
+    const reason = step === undefined ? null : waitsFor(step, incident, stamp);
+    if (reason !== null) {
+      this.#blocked.add(vm);
+      this.#wake(vm, this.#untilLapseMs(incident));
+      if (incident.waitsFor !== reason) {
+        await core.persist(vm, (row) => begin(row, { ...stamp, now: core.clock.now() }));
+      }
+      return false;
+    }
+    this.#blocked.delete(vm);
+    const { storm } = stamp.host;
+    const released =
+      incident.waitsFor === 'STORM' && storm.kind === 'draining'
+        ? { ...storm, lastReleaseAt: stamp.now }
+        : undefined;
+    const done = await core.persist(vm, (row) => begin(row, stamp), released);
     if (done) this.own(core.roster.row(vm), false);
     return done;
+  }
+
+  #untilLapseMs({ waitingSince }: Incident): number {
+    return this.#core.policy.safety.maxWaitMs - ageMs(waitingSince, this.#core.clock.now()) + 1;
+  }
+
+  /** True when what was awaited can't come in time any more, so that the plan has gone on; else a timer is set. */
+  async #stopAwaiting(vm: string, incident: Incident): Promise<boolean> {
+    const step = incident.plan[incident.index];
+    if (step?.verb !== 'await' || incident.step.kind !== 'started') return true;
+    const leftMs = step.timeoutMs - ageMs(incident.step.at, this.#core.clock.now());
+    if (leftMs > 0) {
+      this.#wake(vm, leftMs);
+      return false;
+    }
+    return await this.#settle(vm, notSeen(step.event), 0n, '');
   }
 
   async #carryOut(vm: string, incident: Incident, resumed: boolean): Promise<boolean> {
@@ -171,6 +215,7 @@ export class Actuator {
       this.own(row, false);
       this.#tell(row, incident);
     }
+    this.#kickBlocked();
     return done;
   }
 
@@ -189,6 +234,11 @@ export class Actuator {
     );
   }
 
+  /** A step has ended: who waited longest for its place may have it. */
+  #kickBlocked(): void {
+    for (const vm of [...this.#blocked].slice(0, KICKED_AT_ONCE)) this.kick(vm);
+  }
+
   async #perform(
     vm: string,
     incident: Incident,
@@ -202,8 +252,8 @@ export class Actuator {
       return { outcome: cancelled('NO_STEP', 'the plan has ended'), path: '' };
     const reported = facts.boots === null && driver.kind !== 'observe';
     if ((facts.unstated || reported) && !resumed) {
-      const disagrees = await this.#disagrees(driver, incident);
-      if (disagrees !== null) return { outcome: disagrees, path: '' };
+      const outcome = await disagrees(driver, incident, this.#abort.signal);
+      if (outcome !== null) return { outcome, path: '' };
     }
     const place = placeOf(vm, incident, incident.step.attempt);
     let path = '';
@@ -234,34 +284,23 @@ export class Actuator {
             path,
           };
         }
-        case 'restart':
+        case 'restart': {
+          const done = step.in === 'process' ? driver.restartProcess(act) : driver.restart(act);
+          return { outcome: await bounded(done, act.timeoutMs), path };
+        }
         case 'powerOff':
         case 'pause':
         case 'resume':
+        case 'nmi':
           return { outcome: await bounded(driver[step.verb](act), act.timeoutMs), path };
         case 'hold':
         case 'notify':
+        case 'await':
           return { outcome: { kind: 'applied', proof: [], state: 'unknown' }, path };
       }
     } catch (error) {
       const reason = isFault(error) ? error.reason : 'DRIVER_ERROR';
       return { outcome: failed(reason, messageOf(error)), path };
-    }
-  }
-
-  /** What no driver saw is acted on only if the VMM shows the state it speaks of: it may be late, or of another boot. */
-  async #disagrees(driver: Driver, incident: Incident): Promise<Outcome | null> {
-    const { type } = incident.facts.event;
-    try {
-      const inspection = await driver.inspect(this.#abort.signal);
-      return speaksOf(type, inspection.state)
-        ? null
-        : cancelled(
-            'STATE_DISAGREES',
-            `${type} without a boot id, but the guest is ${inspection.raw}`,
-          );
-    } catch (error) {
-      return cancelled('CANNOT_INSPECT', `${type} was reported, but ${messageOf(error)}`);
     }
   }
 
@@ -282,24 +321,3 @@ export class Actuator {
 
 const intentOf = (incident: Incident): string =>
   `${incident.id}/${incident.index}/${incident.step.attempt}`;
-
-const bounded = async (outcome: Promise<Outcome>, timeoutMs: number): Promise<Outcome> =>
-  (await withDeadline(timeoutMs + OVERDUE_MS, outcome)) ??
-  failed('DEADLINE_EXCEEDED', `the driver did not come back within ${timeoutMs} ms`);
-
-const throttled = (tell: (progress: Progress) => void): ((progress: Progress) => void) => {
-  let lastMs = Number.NEGATIVE_INFINITY;
-  return (progress) => {
-    const nowMs = performance.now();
-    if (nowMs - lastMs < PROGRESS_EVERY_MS) return;
-    lastMs = nowMs;
-    tell(progress);
-  };
-};
-
-const failed = (reason: string, message: string): Outcome => ({
-  kind: 'failed',
-  reason,
-  message,
-  proof: [],
-});

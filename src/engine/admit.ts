@@ -32,6 +32,8 @@ export interface Admission {
   readonly facts: Facts;
   /** `later`: of a boot behind the open incident's, so it waits for that to close. */
   readonly answer: 'now' | 'later' | 'none';
+  /** Something of its own happened: no further RESET of a burst, and nothing that was told already. */
+  readonly counts: boolean;
 }
 
 /** Places an event in the VM's life: which boot, which incident, and whether it needs an answer. Pure. */
@@ -64,19 +66,34 @@ export const admit = (row: VmRow, arrival: Arrival, sequence: Sequence, now: Mom
   };
 
   if (older && !joins(row, facts, placed.known, now)) {
-    return { row: next, disposition: 'olderBoot', facts, answer: 'none' };
+    return { row: next, disposition: 'olderBoot', facts, answer: 'none', counts: false };
   }
-  if (burst !== null) return { row: next, disposition: 'burst', facts, answer: 'none' };
+  if (burst !== null) {
+    return { row: next, disposition: 'burst', facts, answer: 'none', counts: false };
+  }
   if (joins(row, facts, placed.known, now) || isPending(row, facts)) {
-    return { row: next, disposition: 'joined', facts, answer: 'none' };
+    return {
+      row: next,
+      disposition: 'joined',
+      facts,
+      answer: 'none',
+      counts: raises || isNews(row, facts),
+    };
   }
   return {
     row: next,
     disposition: 'decided',
     facts,
     answer: row.incident === null ? 'now' : 'later',
+    counts: true,
   };
 };
+
+/** It joins an incident, and tells of something else than that incident's death. */
+const isNews = ({ incident, pending }: VmRow, { event }: Facts): boolean =>
+  incident !== null &&
+  !sameDeath(incident.facts.event.type, event.type) &&
+  !pending.some((other) => sameDeath(other.event.type, event.type));
 
 /** The RESET of our own restart, told late: the restart's outcome has counted this boot already. */
 const isProven = ({ epoch, incident, answered }: VmRow, initiator: Initiator): boolean => {

@@ -1,9 +1,8 @@
 import { backoffMs } from '../lib/backoff.js';
 import { ageMs } from '../lib/clock.js';
 import { jitter } from '../lib/jitter.js';
-import { exceeded } from '../policy/budget.js';
 import type { Step } from '../policy/policy.js';
-import type { Inspection, Outcome } from '../vmm/driver.js';
+import type { Outcome } from '../vmm/driver.js';
 import {
   answer,
   begin,
@@ -37,7 +36,8 @@ export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
   const attempt = incident.step.attempt;
   const good = outcome.kind === 'applied' || outcome.kind === 'already';
   const unrun = outcome.kind === 'unsupported' || outcome.kind === 'cancelled';
-  const ran = incident.ran || !unrun;
+  // Waiting does nothing to the guest.
+  const ran = incident.ran || (!unrun && step?.verb !== 'await');
   const after = provenBoot({ ...row, incident: { ...incident, ran } }, outcome, step?.verb);
   const noted = (change: Change, refunds = ''): Change => {
     const place = placeOf(row.id, incident, attempt);
@@ -52,8 +52,16 @@ export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
     (attempt <= (step?.retries ?? 0) || isOutOfReach(outcome, step));
   if (retryable) return noted({ row: retry(after, incident.id, attempt, stamp), records: [] });
 
+  if (!off && step?.verb === 'await' && !good && outcome.kind !== 'cancelled') {
+    return noted(otherwise(after, incident, step.otherwise, stamp));
+  }
+
   // What was called off is not a failure to go on from.
-  if (!off && (good || (step?.onFailure === 'continue' && outcome.kind !== 'cancelled'))) {
+  if (
+    !off &&
+    ((good && step?.verb !== 'await') ||
+      (step?.onFailure === 'continue' && outcome.kind !== 'cancelled'))
+  ) {
     const index = incident.index + 1;
     const barred = bars(stamp);
     if (index < incident.plan.length) {
@@ -65,11 +73,38 @@ export const advance = (row: VmRow, done: Done, stamp: Stamp): Change => {
       );
     }
   }
-  const refunds = ran || !isCharged(incident) ? null : incident.budget;
+  const refunds = ran || !incident.charged ? null : incident.budget;
   const settled =
     refunds === null ? after : { ...after, attempts: refunded(after.attempts, refunds) };
   const carriedOut = good || outcome.kind === 'unverified';
   return noted(close(settled, remarkOf(incident, outcome, good), carriedOut, stamp), refunds ?? '');
+};
+
+/** What was awaited did not come: the rest is the plan now, after what is left of the budget's delay. */
+const otherwise = (
+  row: VmRow,
+  incident: Incident,
+  steps: readonly Step[],
+  stamp: Stamp,
+): Change => {
+  const index = incident.index + 1;
+  const waitMs = Math.max(0, incident.delayMs - ageMs(incident.openedAt, stamp.now));
+  const plan = [...incident.plan.slice(0, index), ...steps.filter(({ verb }) => verb !== 'notify')];
+  if (plan.length === index) return close(row, '', true, stamp);
+  const next: VmRow = {
+    ...row,
+    incident: {
+      ...incident,
+      plan,
+      index,
+      step: { kind: 'planned', since: stamp.now, waitMs, attempt: 1 },
+      waitsFor: null,
+      waitingSince: stamp.now,
+    },
+  };
+  const barred = bars(stamp);
+  if (barred !== null) return advance(next, { outcome: barred, elapsedNs: 0n, path: '' }, stamp);
+  return waitMs > 0 || !stamp.reachable ? { row: next, records: [] } : begin(next, stamp);
 };
 
 /**
@@ -82,72 +117,6 @@ const isOutOfReach = (outcome: Outcome, step: Step | undefined): boolean =>
   (outcome.reason === 'NOT_CONNECTED' ||
     outcome.reason === 'VMM_SILENT' ||
     outcome.reason === 'DEADLINE_EXCEEDED');
-
-/**
- * What to do about an intent that an earlier life of vmwarden left without an outcome. Inspected, never blindly run
- * again: another host boot or VMM process cancels it, a guest that still waits gets it once more and pays for it.
- */
-export const resume = (row: VmRow, inspection: Inspection, stamp: Stamp): Resumption => {
-  const { incident } = row;
-  if (incident === null || incident.step.kind !== 'started') return { kind: 'nothing' };
-  const { step, calledOff } = incident;
-  if (calledOff !== undefined) {
-    const message = `called off by ${calledOff.actor}: ${calledOff.reason}; how far it came was not seen`;
-    return {
-      kind: 'done',
-      outcome: { kind: 'unverified', reason: 'CALLED_OFF', message, proof: [] },
-    };
-  }
-  if (step.at.hostBootId !== stamp.now.hostBootId) {
-    return { kind: 'done', outcome: cancelled('HOST_REBOOTED', 'the host has booted since') };
-  }
-  if (step.bootId !== inspection.bootId) {
-    return { kind: 'done', outcome: cancelled('OTHER_PROCESS', 'the VMM process is another one') };
-  }
-  // Half done by ourselves: the driver finishes it, which costs no further attempt.
-  if (inspection.state === 'prelaunch') return { kind: 'again', change: { row, records: [] } };
-
-  const verb = incident.plan[incident.index]?.verb;
-  if (verb === 'restart' && row.epoch > incident.facts.epoch) {
-    // It did boot. If it is down again, that is another death, with an event and an answer of its own.
-    const proof = [
-      `boot epoch ${row.epoch} after ${incident.facts.epoch}`,
-      `status ${inspection.raw}`,
-    ];
-    return { kind: 'done', outcome: { kind: 'already', proof, state: inspection.state } };
-  }
-  if (inspection.state === 'exited') return { kind: 'done', outcome: onNobody(verb) };
-  const { detail } = incident.facts.event;
-  if (inspection.state === 'running' && detail.kind === 'vmm' && detail.action === 'run') {
-    // The VMM let this guest run on after its panic, so running doesn't show that it was restarted.
-    return {
-      kind: 'done',
-      outcome: {
-        kind: 'unverified',
-        reason: 'CANNOT_TELL',
-        message: 'the guest runs, as it also would if the step had never reached it',
-        proof: [`status ${inspection.raw}`],
-      },
-    };
-  }
-  const limits =
-    incident.budget === null ? undefined : stamp.policy.budgets[incident.budget]?.limits;
-  const spent = row.attempts[incident.budget ?? ''] ?? [];
-  const pays = inspection.state !== 'running' && limits !== undefined;
-  if (pays && exceeded(limits, spent, stamp.now)) {
-    const outcome = cancelled('BUDGET_EXHAUSTED', `budget ${incident.budget} has no attempt left`);
-    return { kind: 'exhausted', change: exhaust(row, incident, outcome, stamp) };
-  }
-  return { kind: 'again', change: again(row, incident, pays, stamp) };
-};
-
-export type Resumption =
-  | { readonly kind: 'nothing' }
-  /** No attempt is left to pay for it with: the event was put to the policy again. */
-  | { readonly kind: 'exhausted'; readonly change: Change }
-  | { readonly kind: 'done'; readonly outcome: Outcome }
-  /** Journal the change, then run the verb, which inspects by itself. */
-  | { readonly kind: 'again'; readonly change: Change };
 
 /** The same step once more, in a life of vmwarden's that found its intent without an outcome. */
 export const again = (row: VmRow, incident: Incident, pays: boolean, stamp: Stamp): Change => {
@@ -170,12 +139,6 @@ export const again = (row: VmRow, incident: Incident, pays: boolean, stamp: Stam
 export const ranMaybe = (row: VmRow): VmRow =>
   row.incident === null ? row : { ...row, incident: { ...row.incident, ran: true } };
 
-/** What became of a verb whose VMM process has ended: no driver needs to be asked. */
-const onNobody = (verb: string | undefined): Outcome =>
-  verb === 'powerOff'
-    ? { kind: 'already', proof: ['process gone'], state: 'exited' }
-    : { kind: 'failed', reason: 'VMM_GONE', message: 'the VMM process has ended', proof: [] };
-
 /**
  * A waiting step that has waited too long, or whose policy now only observes, is not run any more; nor is one of an
  * earlier life (this one is `driverLife`) whose guest has booted since, by whoever's hand.
@@ -193,7 +156,7 @@ export const lapsed = (
   if (isOfEarlierLife(facts, driverLife) && epoch > facts.epoch) {
     return cancelled('BOOTED_SINCE', `boot epoch ${epoch} after ${facts.epoch}`);
   }
-  const waited = ageMs(incident.openedAt, now);
+  const waited = ageMs(incident.waitingSince, now);
   return waited > policy.safety.maxWaitMs
     ? cancelled('WAITED_TOO_LONG', `waited ${Math.round(waited / 1000)} s, more than maxWait`)
     : null;
@@ -207,8 +170,8 @@ export const cancelled = (reason: string, message: string): Outcome => ({
 });
 
 /** Why no step of a policy's is begun on this host now. */
-const bars = ({ policy, hostHeld }: Stamp): Outcome | null => {
-  if (policy.mode === 'observe') {
+const bars = ({ mode, hostHeld }: Stamp): Outcome | null => {
+  if (mode === 'observe') {
     return cancelled('POLICY_OBSERVES', 'the policy only observes now');
   }
   return hostHeld ? cancelled('HOST_HELD', 'the host is held') : null;
@@ -233,8 +196,15 @@ const provenBoot = (row: VmRow, outcome: Outcome, verb: string | undefined): VmR
     verb === 'restart' &&
     outcome.kind === 'applied' &&
     incident !== null &&
+    // A new process is told as a connect, which raises it.
+    !isInProcess(incident) &&
     row.epoch === incident.facts.epoch;
   return { ...row, seen, epoch: row.epoch + (raised ? 1 : 0) };
+};
+
+const isInProcess = ({ plan, index }: Incident): boolean => {
+  const step = plan[index];
+  return step?.verb === 'restart' && step.in === 'process';
 };
 
 const nextStep = (row: VmRow, index: number, stamp: Stamp): VmRow =>
@@ -245,6 +215,7 @@ const nextStep = (row: VmRow, index: number, stamp: Stamp): VmRow =>
         incident: {
           ...row.incident,
           index,
+          waitsFor: null,
           step: { kind: 'planned', since: stamp.now, waitMs: 0, attempt: 1 },
         },
       };
@@ -264,10 +235,6 @@ const retry = (row: VmRow, id: string, attempt: number, stamp: Stamp): VmRow =>
           },
         },
       };
-
-/** The plan's first intent has been journaled, which is when its budget is charged. */
-const isCharged = ({ index, step }: Incident): boolean =>
-  step.kind === 'started' || index > 0 || step.attempt > 1;
 
 const remarkOf = (incident: Incident, outcome: Outcome, good: boolean): string => {
   if (good) return '';

@@ -2,9 +2,17 @@ import type { Record } from '../gen/vmwarden/v1/record.js';
 import type { Sequence } from '../journal/journal.js';
 import type { Moment } from '../lib/clock.js';
 import { decide } from '../policy/decide.js';
-import type { Policy } from '../policy/policy.js';
+import type { Mode, Policy, Question } from '../policy/policy.js';
+import type { VmIdentity } from '../policy/selector.js';
 import type { Outcome } from '../vmm/driver.js';
-import { decisionRecord, outcomeRecord, type StepPlace, startedRecord } from './records.js';
+import { type HostStamp, WAIT_TEXT, waitsFor } from './gate.js';
+import {
+  decisionRecord,
+  outcomeRecord,
+  type StepPlace,
+  startedRecord,
+  waitingRecord,
+} from './records.js';
 import type { Answered, Facts, Incident, VmRow } from './vm-row.js';
 
 /** A new row with the records that say how it came about, in order; nothing of it holds before it is journaled. */
@@ -20,6 +28,11 @@ export interface Stamp {
   readonly policy: Policy;
   /** Nothing is done on any VM of this host by itself. */
   readonly hostHeld: boolean;
+  /** How the policy treats this VM now: `observe` also under maintenance. */
+  readonly mode: Mode;
+  /** Labels are the configuration's; a VM that only reporters know has none. */
+  readonly labels: VmIdentity['labels'];
+  readonly host: HostStamp;
   /** The VMM can be spoken to, or is known to have ended; else a step waits for contact. */
   readonly reachable: boolean;
 }
@@ -27,7 +40,8 @@ export interface Stamp {
 /** Asks the policy about an event and opens the incident that its answer needs. Pure. */
 export const answer = (row: VmRow, facts: Facts, stamp: Stamp): Change => {
   const id = incidentId(stamp.journalId, facts.sequence);
-  const decision = decide(stamp.policy, {
+  const { name, vms, dying, storm } = stamp.host;
+  const question: Question = {
     event: facts.event,
     origin: facts.origin,
     initiator: facts.initiator,
@@ -37,14 +51,28 @@ export const answer = (row: VmRow, facts: Facts, stamp: Stamp): Change => {
     hostHeld: stamp.hostHeld,
     attempts: row.attempts,
     now: stamp.now,
-  });
+    vm: { id: row.id, uid: row.uid, labels: stamp.labels },
+    history: row.history,
+    host: { name, vms, dying, storm: storm.kind },
+  };
+  const decision = decide(stamp.policy, question);
   const acts = decision.act && decision.plan.length > 0;
   const outOfReach = acts && !stamp.reachable;
-  const decided = decisionRecord(stamp.now, row.id, acts ? id : '', facts, decision, outOfReach);
+  const decided = decisionRecord(
+    stamp.now,
+    row.id,
+    acts ? id : '',
+    facts,
+    decision,
+    outOfReach,
+    question,
+  );
   const answered = answeredWith(facts, acts ? id : '', false, stamp.now);
   if (!acts) return { row: { ...row, answered }, records: [decided] };
 
   const charge = decision.budget !== null && !decision.budget.exhausted;
+  // An `await` does nothing to the guest, and begins at once.
+  const delayMs = decision.plan[0]?.verb === 'await' ? 0 : decision.delayMs;
   const incident: Incident = {
     id,
     facts,
@@ -53,11 +81,15 @@ export const answer = (row: VmRow, facts: Facts, stamp: Stamp): Change => {
     budget: charge ? (decision.budget?.name ?? null) : null,
     plan: decision.plan,
     index: 0,
-    step: { kind: 'planned', since: stamp.now, waitMs: decision.delayMs, attempt: 1 },
+    step: { kind: 'planned', since: stamp.now, waitMs: delayMs, attempt: 1 },
     ran: false,
+    charged: false,
+    delayMs: decision.delayMs,
+    waitsFor: null,
+    waitingSince: stamp.now,
   };
   const opened: VmRow = { ...row, incident, answered, remark: '' };
-  const waits = decision.delayMs > 0 || !stamp.reachable;
+  const waits = delayMs > 0 || !stamp.reachable;
   const begun = waits ? { row: opened, records: [] } : begin(opened, stamp);
   return { row: begun.row, records: [decided, ...begun.records] };
 };
@@ -74,22 +106,27 @@ export const begin = (row: VmRow, stamp: Stamp): Change => {
   }
   const { attempt } = incident.step;
   const place = placeOf(row.id, incident, attempt);
+  const reason = waitsFor(step, incident, stamp);
+  if (reason !== null) {
+    if (incident.waitsFor === reason) return { row, records: [] };
+    const record = waitingRecord(stamp.now, place, reason, WAIT_TEXT[reason]);
+    return { row: { ...row, incident: { ...incident, waitsFor: reason } }, records: [record] };
+  }
   if (step.verb === 'hold') {
     const outcome: Outcome = {
       kind: 'applied',
       proof: ['the hold is journaled'],
       state: 'unknown',
     };
-    const reason = `rule ${incident.rule} answered ${incident.facts.event.type}`;
-    const held: VmRow = { ...row, hold: { at: stamp.now, reason } };
-    const closed = close(held, `held: ${reason}, incident ${incident.id}`, true, stamp);
+    const why = `rule ${incident.rule} answered ${incident.facts.event.type}`;
+    const held: VmRow = { ...row, hold: { at: stamp.now, reason: why } };
+    const closed = close(held, `held: ${why}, incident ${incident.id}`, true, stamp);
     return {
       row: closed.row,
       records: [outcomeRecord(stamp.now, place, outcome, 0n, ''), ...closed.records],
     };
   }
-  const first = incident.index === 0 && attempt === 1;
-  const pays = first ? incident.budget : null;
+  const pays = step.verb === 'await' || incident.charged ? null : incident.budget;
   const attempts = pays === null ? row.attempts : charged(row.attempts, pays, stamp.now);
   return {
     row: {
@@ -97,6 +134,8 @@ export const begin = (row: VmRow, stamp: Stamp): Change => {
       attempts,
       incident: {
         ...incident,
+        charged: incident.charged || pays !== null,
+        waitsFor: null,
         step: { kind: 'started', at: stamp.now, attempt, bootId: row.seen?.bootId ?? '' },
       },
     },

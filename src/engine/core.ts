@@ -1,11 +1,15 @@
 import type { Journal } from '../journal/journal.js';
 import { backoffMs } from '../lib/backoff.js';
-import type { Clock } from '../lib/clock.js';
+import type { Clock, Moment } from '../lib/clock.js';
 import { isFault } from '../lib/fault.js';
 import type { Logger } from '../lib/logger.js';
-import type { Policy } from '../policy/policy.js';
+import { modeFor } from '../policy/maintenance.js';
+import type { Policy, StormState } from '../policy/policy.js';
+import { settle } from '../policy/storm.js';
 import type { Change, Stamp } from './answer.js';
+import type { Deaths } from './deaths.js';
 import type { VmView } from './engine.js';
+import type { HostStamp } from './gate.js';
 import type { Hold } from './operators.js';
 import type { Roster } from './roster.js';
 import type { VmRow } from './vm-row.js';
@@ -28,6 +32,9 @@ export class Core {
   readonly health: HealthPort;
   readonly world: World;
   readonly roster: Roster;
+  readonly deaths: Deaths;
+  /** Its name in decisions. */
+  readonly hostName: string;
   /** Called at named points of an act; for tests that stop the world there. */
   readonly onPoint: (point: string) => void;
   policy: Policy;
@@ -44,6 +51,8 @@ export class Core {
       | 'health'
       | 'world'
       | 'roster'
+      | 'deaths'
+      | 'hostName'
       | 'policy'
       | 'hostHold'
       | 'onPoint'
@@ -55,19 +64,49 @@ export class Core {
     this.health = parts.health;
     this.world = parts.world;
     this.roster = parts.roster;
+    this.deaths = parts.deaths;
+    this.hostName = parts.hostName;
     this.policy = parts.policy;
     this.hostHold = parts.hostHold;
     this.onPoint = parts.onPoint;
   }
 
   stamp(vm: string): Stamp {
+    const now = this.clock.now();
+    const identity = this.roster.identity(vm);
     return {
-      now: this.clock.now(),
+      now,
       journalId: this.journal.id,
       policy: this.policy,
       hostHeld: this.hostHold !== null,
+      mode: modeFor(this.policy, identity, now.wallMs),
+      labels: identity.labels,
+      host: this.#hostStamp(vm, now),
       reachable: this.isReachable(vm),
     };
+  }
+
+  #hostStamp(vm: string, now: Moment): HostStamp {
+    const { storm, concurrent } = this.policy.safety;
+    const isFull = (verb: string, limit: number | null): boolean =>
+      limit !== null && this.#acting(verb, vm) >= limit;
+    return {
+      name: this.hostName,
+      vms: this.roster.size,
+      dying: storm === null ? 0 : this.deaths.countOthers(vm, storm.withinMs, now),
+      // As time has it now, whether or not that was journaled: so a replay finds the same.
+      storm: settle(this.world.storm, storm, now),
+      full: {
+        restarts: isFull('restart', concurrent.restarts),
+        dumps: isFull('dump', concurrent.dumps),
+      },
+    };
+  }
+
+  /** On other VMs; what was begun on one that is out of contact takes nothing of the host. */
+  #acting(verb: string, vm: string): number {
+    return this.world.acting(verb).filter((other) => other !== vm && this.isReachable(other))
+      .length;
   }
 
   /** A VMM that is out of contact may come back; one that has ended will not, and its driver says so at once. */
@@ -84,13 +123,22 @@ export class Core {
    * Journals what `build` makes of the VM's row as it then is, again and again until it is durable. False: the engine
    * or the journal stopped first, so it is not.
    */
-  async persist(vm: string, build: (row: VmRow) => Change | null): Promise<boolean> {
+  async persist(
+    vm: string,
+    build: (row: VmRow) => Change | null,
+    storm?: StormState,
+  ): Promise<boolean> {
     for (let tries = 1; ; tries += 1) {
       const change = build(this.roster.row(vm));
       if (change === null) return true;
       const { incidentId } = change.records[0] ?? {};
       try {
-        await this.world.commit({ kind: 'outcome', row: change.row, records: change.records });
+        await this.world.commit({
+          kind: 'outcome',
+          row: change.row,
+          records: change.records,
+          ...(storm !== undefined && { storm }),
+        });
         if (tries > 1 && this.roster.entry(vm).live.contact === 'connected') {
           this.health.up(`vm ${vm}`);
         }

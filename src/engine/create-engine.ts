@@ -4,11 +4,13 @@ import type { Journal, Sequence } from '../journal/journal.js';
 import type { Clock } from '../lib/clock.js';
 import { Fault } from '../lib/fault.js';
 import type { Logger } from '../lib/logger.js';
+import { nextMaintenanceEnd } from '../policy/maintenance.js';
 import type { Policy } from '../policy/policy.js';
 import { wantedTakeOver } from '../policy/take-over.js';
 import type { Driver, DumpTarget } from '../vmm/driver.js';
 import { Actuator } from './actuator.js';
 import { Core, type HealthPort } from './core.js';
+import { Deaths } from './deaths.js';
 import type { Engine, Receipt, VmView } from './engine.js';
 import { readHostHold } from './host-hold.js';
 import { Ingest } from './ingest.js';
@@ -18,6 +20,8 @@ import { outlookOf } from './outlook.js';
 import { policyRecord } from './records.js';
 import { type EngineVm, Roster } from './roster.js';
 import { Sightings } from './sightings.js';
+import { StormGuard } from './storm-guard.js';
+import { decodeStorm, STORM_ROW } from './storm-row.js';
 import type { Tap } from './tap.js';
 import { decodeVmRow, VM_ROW_PREFIX, type VmRow } from './vm-row.js';
 import { World } from './world.js';
@@ -32,6 +36,8 @@ export interface EngineOptions {
   /** Where the policy came from, for its revision record. */
   readonly policySource: string;
   readonly vms: readonly EngineVm[];
+  /** What conditions know this host by. Default: empty. */
+  readonly hostName?: string;
   /** For VMs that only reporters know. */
   readonly observer: Driver;
   readonly dumpTarget: (vm: string, incident: string, attempt: number) => Promise<DumpTarget>;
@@ -56,11 +62,13 @@ export interface RunningEngine extends Engine {
 /** Reads the rows back and begins to watch. Faults: those of the journal, ROW_UNREADABLE. */
 export const startEngine = async (options: EngineOptions): Promise<RunningEngine> => {
   const configured = new Set(options.vms.map(({ id }) => id));
+  const rows = await readRows(options.journal);
   const world = new World(
     options.journal,
-    await readRows(options.journal),
+    rows,
     (vm) => (configured.has(vm) ? null : options.clock.now().wallMs + REPORTED_VM_KEPT_MS),
-    options.tap,
+    options.tap ?? null,
+    decodeStorm(options.journal.lookup(STORM_ROW)),
   );
   options.tap?.policyInForce(options.policy);
   const roster = new Roster(world, options.observer, options.vms);
@@ -69,6 +77,8 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
     world,
     roster,
     hostHold: readHostHold(options.journal),
+    deaths: new Deaths(rows),
+    hostName: options.hostName ?? '',
     onPoint: options.onPoint ?? (() => undefined),
   });
   const life = randomUUID();
@@ -91,10 +101,20 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
       signal: watches.signal,
       onSighting: (sighting) => sightings.take(vm.id, sighting),
       lastSeen: () => world.get(vm.id)?.seen ?? null,
-      takeOver: () => (vm.takeOver ? wantedTakeOver(core.policy) : null),
+      takeOver: () =>
+        vm.takeOver
+          ? wantedTakeOver(core.policy, roster.identity(vm.id), core.clock.now().wallMs)
+          : null,
     }),
   );
   sightings.begin();
+  const storms = new StormGuard(core, (vm) => actuator.kick(vm));
+  /** The answer to who may act on which VM has changed. */
+  const changed = async (): Promise<void> => {
+    await Promise.allSettled(options.vms.map(({ driver }) => driver.refresh()));
+    for (const id of roster.ids()) actuator.kick(id);
+  };
+  const maintenance = followMaintenance(core, changed);
 
   return {
     report: (report: EventReport): Promise<Receipt> => ingest.take({ report, driver: null }),
@@ -111,8 +131,10 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
     setPolicy: async (policy, source) => {
       core.policy = policy;
       options.tap?.policyInForce(policy);
-      await Promise.allSettled(options.vms.map(({ driver }) => driver.refresh()));
-      for (const id of roster.ids()) actuator.kick(id);
+      // What a condition of the last policy failed at.
+      core.health.up('conditions');
+      maintenance.look();
+      await changed();
       await world.commit({
         kind: 'outcome',
         records: [policyRecord(core.clock.now(), policy, source, false)],
@@ -122,6 +144,8 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
       if (core.stopping) return;
       core.stopping = true;
       ingest.flush();
+      storms.close();
+      maintenance.close();
       await actuator.stop(graceMs / 2);
       const bound = AbortSignal.timeout(Math.max(100, graceMs / 4));
       const taken = options.vms.filter(({ takeOver }) => takeOver);
@@ -152,6 +176,29 @@ const readRows = async (journal: Journal): Promise<readonly VmRow[]> =>
 const viewOf = (core: Core, vm: string): VmView => {
   if (!core.roster.has(vm)) throw vmUnknown(vm);
   return core.view(core.roster.durableRow(vm));
+};
+
+/** How late a maintenance may end after a step of the wall clock. */
+const MAINTENANCE_LOOK_MS = 30_000;
+
+/** Tells when a maintenance ends by itself, so that take-over is asked for again. */
+const followMaintenance = (
+  core: Core,
+  onEnd: () => Promise<void>,
+): { look(): void; close(): void } => {
+  let timer: NodeJS.Timeout | undefined;
+  let awaited: number | null = null;
+  const look = (): void => {
+    clearTimeout(timer);
+    const { wallMs } = core.clock.now();
+    if (awaited !== null && wallMs >= awaited) void onEnd();
+    awaited = nextMaintenanceEnd(core.policy, wallMs);
+    if (awaited === null) return;
+    timer = setTimeout(look, Math.min(MAINTENANCE_LOOK_MS, Math.max(1, awaited - wallMs)));
+    timer.unref();
+  };
+  look();
+  return { look, close: () => clearTimeout(timer) };
 };
 
 const floorOf = ({ roster, journal }: Core): Sequence => {

@@ -109,25 +109,45 @@ export class Ingest {
     roster.entry(report.vm);
     const stamp = this.#core.stamp(report.vm);
     const before = roster.row(report.vm, report.uid);
-    const { admission, row, records } = takeIn(before, arrival, fold, world.next, stamp);
+    const taken = takeIn(before, arrival, fold, world.next, stamp);
+    const { admission, row, records, death, storm } = taken;
     const { facts, disposition } = admission;
+    if (death) this.#core.deaths.note(report.vm, stamp.now);
     if (opens(row, facts)) this.#core.onPoint('intent:before');
     const sequence = await world.commit({
       kind: 'ingest',
       records,
       row,
+      ...(storm !== stamp.host.storm && { storm }),
       rows: keyed.flatMap(({ report: said, driver }) =>
         // A driver says nothing twice, and is not asked whether it did.
         driver === null ? keyRow(said, { sequence: facts.sequence, disposition }, stamp) : [],
       ),
     });
-    this.#admitted(row, admission, records);
+    this.#admitted(row, admission, records, begunAnew(before, row));
+    this.#tellConditionError(records, report.vm);
     return { sequence, event: facts.event, disposition, repeat: false };
   }
 
-  #admitted(row: VmRow, { facts, disposition }: Admission, records: readonly Record[]): void {
+  /** A policy whose condition fails is one to mend at once. */
+  #tellConditionError(records: readonly Record[], vm: string): void {
+    for (const { body } of records) {
+      if (body?.$case !== 'decision' || body.value.conditionError === '') continue;
+      const { rule, ruleLine, conditionError } = body.value;
+      const why = `CONDITION_ERROR in rule "${rule}" (line ${ruleLine}): ${conditionError}`;
+      this.#core.log.error({ vm, rule, line: ruleLine, why: conditionError }, 'CONDITION_ERROR');
+      this.#core.health.degraded('conditions', why);
+    }
+  }
+
+  #admitted(
+    row: VmRow,
+    { facts, disposition }: Admission,
+    records: readonly Record[],
+    begun: boolean,
+  ): void {
     // The intent is this event's own; one that a later commit began belongs to whoever made that.
-    if (opens(row, facts)) this.#actuator.own(row, false);
+    if (begun || opens(row, facts)) this.#actuator.own(row, false);
     this.#actuator.kick(row.id);
     // Behind the act, which the guest waits for.
     setImmediate(() =>
@@ -164,6 +184,11 @@ const answered = (records: readonly Record[]): object => {
 /** This event's own commit began an act. */
 const opens = ({ incident }: VmRow, { sequence }: Facts): boolean =>
   incident?.facts.sequence === sequence && incident.step.kind === 'started';
+
+/** The event ended a wait of the incident, and in the same commit a step began. */
+const begunAnew = (before: VmRow, after: VmRow): boolean =>
+  after.incident?.step.kind === 'started' &&
+  (after.incident.id !== before.incident?.id || after.incident.index !== before.incident.index);
 
 const keyRow = (report: EventReport, known: Omit<KnownReport, 'digest'>, stamp: Stamp) => {
   const key = reportRowKey(report);

@@ -1,8 +1,10 @@
 import { vmmEvent } from '../event/vmm-event.js';
 import type { Sequence } from '../journal/journal.js';
+import type { Step } from '../policy/policy.js';
 import type { Inspection, Outcome } from '../vmm/driver.js';
 import { advance, cancelled } from './advance.js';
 import { begin, type Change, incidentId, type Stamp } from './answer.js';
+import { isAwaiting } from './awaiting.js';
 import type { ActAsked, By } from './operators.js';
 import { operatorRecord } from './records.js';
 import type { Facts, VmRow } from './vm-row.js';
@@ -51,13 +53,22 @@ export const openAct = (
       operator: { actor: by.actor, reason: by.reason },
       budget: null,
       // Tried once: who asked for it is there to ask again.
-      plan: [{ verb, timeoutMs, retries: 0, onFailure: 'continue' }],
+      plan: [planned(verb, timeoutMs)],
       index: 0,
       step: { kind: 'planned', since: now, waitMs: 0, attempt: 1 },
       ran: false,
+      charged: false,
+      delayMs: 0,
+      waitsFor: null,
+      waitingSince: now,
     },
   };
   return led(operatorRecord(now, row.id, { ...by, verb }, id), begin(opened, stamp));
+};
+
+const planned = (verb: ActAsked['verb'], timeoutMs: number): Step => {
+  const options = { timeoutMs, retries: 0, onFailure: 'continue' } as const;
+  return verb === 'restart' ? { verb, in: 'place', ...options } : { verb, ...options };
 };
 
 /** Ends what is open: a waiting step now; a running one with its outcome, behind which nothing more is done. */
@@ -70,7 +81,8 @@ export const callOff = (
   const { incident } = row;
   if (incident === null) return { row, records: [] };
   const off: VmRow = { ...row, incident: { ...incident, calledOff: { actor, reason } } };
-  if (incident.step.kind === 'started') return { row: off, records: [] };
+  // One that only waits for an event does nothing that would have to come to its end.
+  if (incident.step.kind === 'started' && !isAwaiting(incident)) return { row: off, records: [] };
   const outcome: Outcome =
     verb === 'hold'
       ? cancelled('HELD', `held by ${actor}: ${reason}`)

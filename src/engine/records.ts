@@ -1,6 +1,7 @@
 import type { EventReport, ReportKey } from '../event/report.js';
 import {
   type OperatorAct,
+  type PlannedStep,
   Record,
   StepState,
   type StepUpdate,
@@ -8,7 +9,7 @@ import {
   type ReportKey as WireReportKey,
 } from '../gen/vmwarden/v1/record.js';
 import type { Moment } from '../lib/clock.js';
-import type { Decision, Policy, Step } from '../policy/policy.js';
+import type { Decision, Policy, Question, Step } from '../policy/policy.js';
 import { systemEventToProto } from '../record/system-event-codec.js';
 import type { Outcome, Progress } from '../vmm/driver.js';
 import type { Disposition, VmView } from './engine.js';
@@ -59,6 +60,7 @@ export const decisionRecord = (
   facts: Facts,
   decision: Decision,
   outOfReach: boolean,
+  inputs: Pick<Question, 'vm' | 'host'>,
 ): Record =>
   record(now, vm, incident, {
     $case: 'decision',
@@ -86,6 +88,14 @@ export const decisionRecord = (
       hostBootId: now.hostBootId,
       notBefore: decision.delayMs > 0 ? new Date(now.wallMs + decision.delayMs) : undefined,
       outOfReach,
+      inputs: {
+        labels: { ...inputs.vm.labels },
+        host: inputs.host.name,
+        hostVms: inputs.host.vms,
+        hostDying: inputs.host.dying,
+        storm: inputs.host.storm === 'on',
+      },
+      conditionError: decision.conditionError ?? '',
     },
   });
 
@@ -96,6 +106,14 @@ export interface StepPlace {
   readonly verb: string;
   readonly attempt: number;
 }
+
+/** It doesn't start though its time has come: the host has other things to do. */
+export const waitingRecord = (
+  now: Moment,
+  place: StepPlace,
+  reason: string,
+  message: string,
+): Record => stepRecord(now, place, { state: StepState.WAITING, reason, message });
 
 /** `charged`: the budget that pays one attempt with it; empty: none. */
 export const startedRecord = (now: Moment, place: StepPlace, charged: string): Record =>
@@ -224,11 +242,14 @@ const stepRecord = (now: Moment, place: StepPlace, update: Partial<StepUpdate>):
     },
   });
 
-export const plannedStep = (step: Step) => ({
+export const plannedStep = (step: Step): PlannedStep => ({
   verb: step.verb,
   timeoutMs: BigInt(Math.round(step.timeoutMs)),
   retries: step.retries,
   continueOnFailure: step.onFailure === 'continue',
+  inProcess: step.verb === 'restart' && step.in === 'process',
+  awaitEvent: step.verb === 'await' ? step.event : '',
+  otherwise: step.verb === 'await' ? step.otherwise.map(plannedStep) : [],
 });
 
 const wireKey = (key: ReportKey): WireReportKey => ({

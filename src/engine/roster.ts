@@ -1,5 +1,6 @@
 import type { Moment } from '../lib/clock.js';
 import type { Policy } from '../policy/policy.js';
+import type { VmIdentity } from '../policy/selector.js';
 import type { Driver } from '../vmm/driver.js';
 import type { VmView } from './engine.js';
 import { rowOf, type VmRow } from './vm-row.js';
@@ -10,6 +11,8 @@ import type { World } from './world.js';
 export interface EngineVm {
   readonly id: string;
   readonly uid: string;
+  /** Default: none. */
+  readonly labels?: VmIdentity['labels'];
   readonly driver: Driver;
   readonly takeOver: boolean;
 }
@@ -20,6 +23,8 @@ export interface RosterEntry {
   readonly driver: Driver;
   live: VmLive;
 }
+
+const NO_LABELS: VmIdentity['labels'] = {};
 
 /** All VMs of this host: those of the configuration, and those that reporters brought in. */
 export class Roster {
@@ -49,6 +54,13 @@ export class Roster {
   /** Takes the VM in when it is new. */
   entry(id: string): RosterEntry {
     return this.#entries.get(id) ?? this.#add(id, null);
+  }
+
+  /** As selectors and conditions know it. */
+  identity(id: string): VmIdentity {
+    const configured = this.#entries.get(id)?.configured ?? null;
+    const uid = configured?.uid ?? this.#world.get(id)?.uid ?? '';
+    return { id, uid, labels: configured?.labels ?? NO_LABELS };
   }
 
   /** The VM's row, a fresh one for a VM never seen and for one whose uid says that it was made anew. */
@@ -84,6 +96,8 @@ export class Roster {
         warnings: [],
         startedToWait: null,
         takeOver: configured?.takeOver ?? false,
+        labels: configured?.labels ?? NO_LABELS,
+        abilities: driver.capabilities().verbs,
       } as VmLive,
     };
     this.#entries.set(id, entry);

@@ -1,11 +1,12 @@
 import type { Inspection, Sighting } from '../vmm/driver.js';
 import type { Actuator } from './actuator.js';
-import { advance, ranMaybe, resume } from './advance.js';
+import { advance, ranMaybe } from './advance.js';
 import { contacted } from './boot.js';
 import { type Core, messageOf } from './core.js';
 import type { Ingest } from './ingest.js';
 import { Intake } from './intake.js';
 import { lossRecord, vmRecord } from './records.js';
+import { resume } from './resume.js';
 import type { VmRow } from './vm-row.js';
 
 type Connected = Extract<Sighting, { kind: 'connected' }>;

@@ -3,6 +3,7 @@ import type { Initiator, Origin } from '../event/report.js';
 import type { SystemEvent } from '../event/system-event.js';
 import type { Sequence } from '../journal/journal.js';
 import type { Moment } from '../lib/clock.js';
+import type { History } from '../policy/history.js';
 import type { Step } from '../policy/policy.js';
 import type { GuestState } from '../vmm/driver.js';
 
@@ -33,6 +34,8 @@ export interface VmRow {
   readonly pending: readonly Facts[];
   /** Budget attempts by budget name, oldest first. */
   readonly attempts: Readonly<Record<string, readonly Moment[]>>;
+  /** What guest or nobody known caused, as conditions count it; bounded. */
+  readonly history: History;
   readonly hold: {
     readonly at: Moment;
     readonly reason: string;
@@ -84,6 +87,14 @@ export interface Incident {
   readonly step: StepPhase;
   /** Anything of the plan has reached the VMM, so that its charge can't be given back. */
   readonly ran: boolean;
+  /** The budget was charged: with the first intent that does something, so not with an `await`. */
+  readonly charged: boolean;
+  /** What the budget wants waited before the first step that does something. */
+  readonly delayMs: number;
+  /** Why the step waits though its time has come; null: it doesn't. */
+  readonly waitsFor: 'STORM' | 'CONCURRENT' | null;
+  /** `maxWait` counts from here: when it opened, or when what it awaited did not come. */
+  readonly waitingSince: Moment;
 }
 
 export type StepPhase =
@@ -125,6 +136,7 @@ export const newVmRow = (id: string, uid: string): VmRow => ({
   answered: null,
   pending: [],
   attempts: {},
+  history: {},
   hold: null,
   remark: '',
 });
@@ -166,10 +178,24 @@ export const decodeVmRow = (bytes: Uint8Array): VmRow | null => {
     const row = JSON.parse(Buffer.from(bytes).toString(), (_key, value: unknown) =>
       isHex(value) ? BigInt(`0x${value.$hex}`) : value,
     ) as Partial<VmRow> | null;
-    return row !== null && row.format === 1 && typeof row.id === 'string' ? (row as VmRow) : null;
+    return row !== null && row.format === 1 && typeof row.id === 'string'
+      ? upgraded(row as VmRow)
+      : null;
   } catch {
     return null;
   }
+};
+
+/** Rows of a vmwarden that had no conditions, awaits and storms. */
+const upgraded = (row: Partial<VmRow> & VmRow): VmRow => {
+  const { incident } = row;
+  if (incident !== null) {
+    const { step, index, openedAt } = incident;
+    const charged = step.kind === 'started' || index > 0 || step.attempt > 1;
+    const added = { charged, delayMs: 0, waitsFor: null, waitingSince: openedAt };
+    return { ...row, history: row.history ?? {}, incident: { ...added, ...incident } };
+  }
+  return { ...row, history: row.history ?? {} };
 };
 
 const isHex = (value: unknown): value is { $hex: string } =>

@@ -1,6 +1,9 @@
 import type { Record } from '../gen/vmwarden/v1/record.js';
 import type { Commit, Journal, RowWrite, Sequence } from '../journal/journal.js';
+import type { StormState } from '../policy/policy.js';
+import { CALM } from '../policy/storm.js';
 import { encodeRecord } from './records.js';
+import { encodeStorm, STORM_ROW } from './storm-row.js';
 import type { Tap } from './tap.js';
 import { encodeVmRow, type VmRow, vmRowKey } from './vm-row.js';
 
@@ -9,6 +12,8 @@ export interface Staged {
   /** In order; the first gets `journal.next`. */
   readonly records: readonly Record[];
   readonly row?: VmRow;
+  /** Of the host. */
+  readonly storm?: StormState;
   readonly rows?: readonly RowWrite[];
 }
 
@@ -22,6 +27,12 @@ export class World {
   readonly #overlay = new Map<string, VmRow>();
   /** Rows on their way by the order of their commits, ascending. */
   readonly #underWay = new Map<number, VmRow>();
+  /** The same of the storm guard. */
+  readonly #stormUnderWay = new Map<number, StormState>();
+  #stormDurable: StormState;
+  #storm: StormState;
+  /** What is being done, by VM: the verb of the step that has begun. */
+  readonly #acting = new Map<string, string>();
   #order = 0;
   /** Commits up to this one were dropped with an earlier one that failed, if they were still under way. */
   #droppedThrough = 0;
@@ -35,11 +46,15 @@ export class World {
     rows: Iterable<VmRow>,
     keepUntilMs: (vm: string) => number | null = () => null,
     tap: Tap | null = null,
+    storm: StormState = CALM,
   ) {
     this.#journal = journal;
     this.#tap = tap;
     this.#keepUntilMs = keepUntilMs;
     this.#durable = new Map([...rows].map((row) => [row.id, row]));
+    this.#stormDurable = storm;
+    this.#storm = storm;
+    for (const row of this.#durable.values()) this.#track(row);
   }
 
   get(vm: string): VmRow | undefined {
@@ -56,6 +71,15 @@ export class World {
     return [...this.#durable.keys()];
   }
 
+  get storm(): StormState {
+    return this.#storm;
+  }
+
+  /** VMs on which a step of this verb has begun, and has no outcome yet. */
+  acting(verb: string): readonly string[] {
+    return [...this.#acting].filter(([, running]) => running === verb).map(([vm]) => vm);
+  }
+
   /** Sequence that the next staged record gets. */
   get next(): Sequence {
     return this.#journal.next;
@@ -63,18 +87,27 @@ export class World {
 
   /** Resolves with the first record's sequence once all of it is durable. */
   async commit(staged: Staged): Promise<Sequence> {
-    const { row } = staged;
+    const { row, storm } = staged;
     const startedMs = performance.now();
     const { first, durable } = this.#journal.append({
       kind: staged.kind,
       records: staged.records.map((record) => ({ vm: record.vmId, bytes: encodeRecord(record) })),
-      rows: [...(row === undefined ? [] : [this.#rowWrite(row)]), ...(staged.rows ?? [])],
+      rows: [
+        ...(row === undefined ? [] : [this.#rowWrite(row)]),
+        ...(storm === undefined ? [] : [{ key: STORM_ROW, value: encodeStorm(storm) }]),
+        ...(staged.rows ?? []),
+      ],
     });
     this.#order += 1;
     const order = this.#order;
     if (row !== undefined) {
       this.#underWay.set(order, row);
       this.#overlay.set(row.id, row);
+      this.#track(row);
+    }
+    if (storm !== undefined) {
+      this.#stormUnderWay.set(order, storm);
+      this.#storm = storm;
     }
     try {
       await durable;
@@ -94,6 +127,10 @@ export class World {
       this.#underWay.delete(order);
       if (this.#overlay.get(row.id) === row) this.#overlay.delete(row.id);
     }
+    if (storm !== undefined) {
+      this.#stormDurable = storm;
+      this.#stormUnderWay.delete(order);
+    }
     return first;
   }
 
@@ -110,5 +147,18 @@ export class World {
     for (const order of this.#underWay.keys()) if (order >= failed) this.#underWay.delete(order);
     this.#overlay.clear();
     for (const row of this.#underWay.values()) this.#overlay.set(row.id, row);
+    for (const order of this.#stormUnderWay.keys()) {
+      if (order >= failed) this.#stormUnderWay.delete(order);
+    }
+    this.#storm = [...this.#stormUnderWay.values()].at(-1) ?? this.#stormDurable;
+    this.#acting.clear();
+    for (const row of [...this.#durable.values(), ...this.#overlay.values()]) this.#track(row);
+  }
+
+  #track({ id, incident }: VmRow): void {
+    const verb =
+      incident?.step.kind === 'started' ? incident.plan[incident.index]?.verb : undefined;
+    if (verb === undefined) this.#acting.delete(id);
+    else this.#acting.set(id, verb);
   }
 }

@@ -1,12 +1,18 @@
 import type { Initiator } from '../event/report.js';
 import { own, usage, waitBefore } from './budget.js';
 import * as explain from './explain.js';
+import { maintenanceOf } from './maintenance.js';
 import { isUntrusted, matches, matchesLoosely, otherwiseMatches, type Traits } from './match.js';
 import type { BudgetCharge, Decision, Policy, Question, Rule, Step } from './policy.js';
+import { rulesOn } from './rules-on.js';
+import { selects } from './selector.js';
 
 /**
- * What the policy answers: the first rule that matches, else `otherwise`. Pure and total. The caller charges one
- * attempt to `budget.name` when it acts on a decision whose budget is there and not exhausted.
+ * What the policy answers: the first rule that matches, else `otherwise`. The caller charges one attempt to `budget.name`
+ * when it acts on a decision whose budget is there and not exhausted.
+ *
+ * This is the pure step: total, no clock, no state. Live traffic, `policy test` and `policy simulate` all come through
+ * here, and the same policy and question give the same decision.
  */
 export const decide = (policy: Policy, question: Question): Decision => {
   const traits: Traits = {
@@ -15,28 +21,65 @@ export const decide = (policy: Policy, question: Question): Decision => {
     origin: question.origin,
     anomalies: question.event.anomalies,
   };
-  const rule = policy.rules.find((candidate) => matches(candidate, traits)) ?? null;
+  const found = firstMatch(policy, question, traits);
+  const { rule } = found;
   const steps = rule?.do ?? (otherwiseMatches(traits) ? policy.otherwise : []);
   const plan = steps.filter(acts);
   const answer =
+    failedCondition(found) ??
     stopped(policy, question, plan) ??
     (rule === null ? { ...NOTHING, plan } : withinBudget(policy, rule, plan, question));
-  const observed = policy.mode === 'observe' && answer.plan.length > 0;
+  const maintenance = maintenanceOf(policy, question.vm, question.now.wallMs);
+  const mode = maintenance === null ? policy.mode : 'observe';
+  const observed = mode === 'observe' && answer.plan.length > 0;
   return {
-    mode: policy.mode,
+    mode,
     policyHash: policy.hash,
     rule: rule === null ? null : { name: rule.name, line: rule.line },
     reasons: [
       ...(rule === null ? whyNoRule(policy, traits) : [explain.matched(rule, traits)]),
       ...answer.reasons,
-      ...(observed ? [explain.observes()] : []),
+      ...(observed ? [explain.observes(policy.mode === 'observe' ? null : maintenance)] : []),
+      ...(waitsForStorm(mode, answer.plan, question) ? [explain.storm(question.host)] : []),
     ],
     plan: answer.plan,
-    act: policy.mode === 'enforce' && answer.plan.length > 0,
+    act: mode === 'enforce' && answer.plan.length > 0,
     budget: answer.budget,
     delayMs: answer.delayMs,
+    conditionError: found.error,
   };
 };
+
+interface Match {
+  /** null: `otherwise`. */
+  readonly rule: Rule | null;
+  /** Its condition failed: no later rule is asked, since this one might have been meant to keep them from answering. */
+  readonly error: string | null;
+}
+
+const firstMatch = (policy: Policy, question: Question, traits: Traits): Match => {
+  for (const rule of rulesOn(policy.rules, traits.type)) {
+    if (!matches(rule, traits) || !selects(rule.vms, question.vm)) continue;
+    if (rule.when === null) return { rule, error: null };
+    const result = rule.when.test(question);
+    if (!result.ok) return { rule, error: result.why };
+    if (result.holds) return { rule, error: null };
+  }
+  return { rule: null, error: null };
+};
+
+const failedCondition = ({ rule, error }: Match): Answer | null =>
+  rule === null || error === null
+    ? null
+    : { ...NOTHING, reasons: [explain.conditionFailed(rule, error)] };
+
+const restarts = (steps: readonly Step[]): boolean =>
+  steps.some(
+    (step) => step.verb === 'restart' || (step.verb === 'await' && restarts(step.otherwise)),
+  );
+
+const waitsForStorm = (mode: Policy['mode'], plan: readonly Step[], { host }: Question): boolean =>
+  mode === 'enforce' && host.storm === 'on' && restarts(plan);
 
 type Answer = Pick<Decision, 'reasons' | 'plan' | 'budget' | 'delayMs'>;
 
@@ -93,7 +136,7 @@ const acts = (step: Step): boolean => step.verb !== 'notify';
 
 const whyNoRule = (policy: Policy, traits: Traits): readonly string[] => {
   const passedOver = isUntrusted(traits)
-    ? policy.rules.find((rule) => matchesLoosely(rule, traits))
+    ? rulesOn(policy.rules, traits.type).find((rule) => matchesLoosely(rule, traits))
     : undefined;
   if (passedOver !== undefined) return [explain.untrusted(passedOver, traits)];
   return [

@@ -13,6 +13,9 @@ spec:
   safety:
     maxEventAge: 5m     # older events are recorded, not acted on
     maxWait: 1h         # a step that waits longer is cancelled
+    # So many VMs of this host dying at once: the host is suspect, and restarts wait until it was quiet.
+    storm: { vms: 5, percent: 20, within: 60s, quiet: 5m }
+    concurrent: { restarts: 10, dumps: 2 }    # at once, on this host
 
   budgets:
     crash:
@@ -28,7 +31,10 @@ spec:
   rules:
     - name: guest dumps by itself
       on: [CRASH_LOADED]
-      do: [notify]
+      do:
+        - await: { event: RESET, timeout: 10m, otherwise: [dump, restart] }
+      budget: crash
+      exhausted: [powerOff, hold]
 
     - name: crashed
       on: [CRASH, WATCHDOG]

@@ -3,18 +3,20 @@ import { ANOMALIES } from '../event/anomaly.js';
 import { EVENT_TYPES } from '../event/event-type.js';
 import { INITIATORS, ORIGINS } from '../event/report.js';
 import { type DurationBounds, parseDuration } from '../lib/duration.js';
+import { parseTimestamp } from '../lib/timestamp.js';
 import { PROBLEMS } from './problem.js';
 
 /**
- * The shape of the whole policy file, also of what this version refuses (`unsupported.ts`), so that a file for a
- * later version gets the right complaint. Defaults are filled in and durations become milliseconds here;
- * what the parts mean together is checked in `meaning.ts`.
+ * The shape of the whole policy file. Defaults are filled in and durations become milliseconds here; what the parts mean
+ * together is checked in `meaning.ts`.
  */
 const SECOND = 1_000;
 const HOUR = 3_600 * SECOND;
 const DAY = 24 * HOUR;
 const MONTH = 30 * DAY;
 
+/** Characters of one condition. */
+export const MAX_CONDITION = 2_048;
 export const MAX_RULES = 1_000;
 /** Attempts that one limit may allow, and so the most that a VM's row keeps of one budget. */
 export const MAX_ATTEMPTS = 1_000;
@@ -36,6 +38,20 @@ const duration = (bounds: DurationBounds) =>
       code: 'custom',
       message: `expected ${parsed.expected}`,
       params: { id: PROBLEMS.duration },
+    });
+    return z.NEVER;
+  });
+
+/** Of RFC 3339, with an offset: a local time would mean another moment on each host. */
+const timestamp = z
+  .string('expected a time such as 2026-01-31T18:00:00Z')
+  .transform((text, context) => {
+    const ms = parseTimestamp(text);
+    if (ms !== null) return ms;
+    context.addIssue({
+      code: 'custom',
+      message: 'expected a time with an offset, such as 2026-01-31T18:00:00Z',
+      params: { id: PROBLEMS.timestamp },
     });
     return z.NEVER;
   });
@@ -100,9 +116,13 @@ export const safetySchema = map({
   storm: map({
     vms: z.number().int().min(2).max(100_000),
     percent: z.number().gt(0).max(100).optional(),
-    within: duration({ minMs: SECOND, maxMs: DAY }),
-    quiet: duration({ minMs: SECOND, maxMs: DAY }),
+    within: duration({ minMs: SECOND, maxMs: DAY }).default(60 * SECOND),
+    quiet: duration({ minMs: SECOND, maxMs: DAY }).default(300 * SECOND),
   }).optional(),
+  concurrent: map({
+    restarts: z.number().int().min(1).max(10_000).optional(),
+    dumps: z.number().int().min(1).max(10_000).optional(),
+  }).prefault({}),
 });
 
 const delaySchema = map({
@@ -151,10 +171,16 @@ export const ruleSchema = map({
   origin: words(ORIGINS).optional(),
   anomaly: words(ANOMALIES).optional(),
   vms: vmsSchema.optional(),
-  when: z.string().min(1).max(4_096).optional(),
+  when: z.string().min(1).max(MAX_CONDITION).optional(),
   do: steps,
   budget: z.string().optional(),
   exhausted: steps.optional(),
+});
+
+const maintenanceSchema = map({
+  vms: vmsSchema.optional(),
+  until: timestamp.optional(),
+  reason: z.string().min(1).max(200),
 });
 
 export const policySchema = map({
@@ -163,6 +189,7 @@ export const policySchema = map({
   metadata: map({ name }),
   spec: map({
     mode: z.enum(['observe', 'enforce']),
+    maintenance: z.array(maintenanceSchema).max(100).default([]),
     safety: safetySchema.prefault({}),
     budgets: z.record(name, budgetSchema).default({}),
     rules: z.array(ruleSchema).max(MAX_RULES).default([]),
@@ -174,3 +201,5 @@ export type PolicyDocument = z.output<typeof policySchema>;
 export type BudgetDocument = z.output<typeof budgetSchema>;
 export type RuleDocument = z.output<typeof ruleSchema>;
 export type StepDocument = RuleDocument['do'][number];
+export type VmsDocument = z.output<typeof vmsSchema>;
+export { vmsSchema };

@@ -1,8 +1,9 @@
 import type { Initiator } from '../event/report.js';
 import { sayDuration } from '../lib/duration.js';
+import { formatTimestamp } from '../lib/timestamp.js';
 import type { Wait } from './budget.js';
 import { isUntrusted, type Traits, UNTRUSTED } from './match.js';
-import type { Budget, BudgetCharge, Rule, Step } from './policy.js';
+import type { Budget, BudgetCharge, HostFacts, Maintenance, Rule, Step } from './policy.js';
 
 /** The sentences of a decision's `reasons`: what matched, what it cost, why nothing is done. */
 
@@ -49,8 +50,18 @@ export const hostHeld = (): string =>
 export const tooOld = (ageMs: number, maxMs: number): string =>
   `The event was ${sayDuration(ageMs)} old when it was journaled; more than ${sayDuration(maxMs)} (safety.maxEventAge) is recorded only.`;
 
-export const observes = (): string =>
-  'The mode is observe: this is what would be done; nothing is.';
+export const observes = (maintenance: Maintenance | null): string => {
+  if (maintenance === null) return 'The mode is observe: this is what would be done; nothing is.';
+  const until =
+    maintenance.untilMs === null ? '' : ` until ${formatTimestamp(maintenance.untilMs)}`;
+  return `This VM is under maintenance${until} (${maintenance.reason}): this is what would be done; nothing is.`;
+};
+
+export const conditionFailed = (rule: Rule, why: string): string =>
+  `CONDITION_ERROR: the condition of ${ruleText(rule)} failed (${why}), so nothing is done, and no later rule is asked.`;
+
+export const storm = ({ dying }: HostFacts): string =>
+  `The storm guard is on (${dying} VMs died lately, so the host is suspect): a restart waits until it is over.`;
 
 export const notCharged = (budget: string, initiator: Initiator): string =>
   `Budget "${budget}" isn't charged: the event was caused ${BY[initiator]}.`;

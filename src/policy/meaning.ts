@@ -6,10 +6,14 @@ import {
   ruleSchema,
   type StepDocument,
   safetySchema,
+  type VmsDocument,
+  vmsSchema,
 } from './document.js';
 import { type Path, PROBLEMS, printable, WARNINGS, type WarningId } from './problem.js';
 import { reachability } from './reach.js';
 import { didYouMean, isRecord, type Report, valueAt } from './shape.js';
+
+type OtherwiseDocument = NonNullable<Exclude<StepDocument, string>['await']>['otherwise'][number];
 
 export type Warn = (id: WarningId, path: Path, message: string, hint: string) => void;
 
@@ -49,14 +53,15 @@ export const reportMeaning = (root: unknown, report: Report, warn: Warn): void =
     if (!parsed.success) continue;
     const rule = parsed.data;
     reportRule(path, rule, budgetNames, report, warn);
-    // A rule with a condition leaves others what its condition turns down.
-    if (rule.when !== undefined || rule.vms !== undefined) continue;
-    const earlier = reach.add(index, {
+    reportSelector([...path, 'vms'], rule.vms, report);
+    const pattern = {
       on: rule.on,
       initiator: rule.initiator,
       origin: rule.origin ?? null,
       anomaly: rule.anomaly ?? null,
-    });
+    };
+    const conditional = rule.when !== undefined || rule.vms !== undefined;
+    const earlier = reach.add(index, pattern, conditional);
     if (earlier.length > 0) {
       const names = earlier
         .slice(0, 3)
@@ -71,6 +76,8 @@ export const reportMeaning = (root: unknown, report: Report, warn: Warn): void =
     warn(WARNINGS.unusedBudget, ['spec', 'budgets', name], message, 'name it in a rule: budget');
   }
   reportOtherwise(root, report, warn);
+  reportSafety(root, report);
+  reportMaintenance(root, report);
 };
 
 const reportBudget = (
@@ -103,7 +110,8 @@ const reportRule = (
 ): void => {
   reportEnd([...path, 'do'], rule.do, report);
   reportEnd([...path, 'exhausted'], rule.exhausted ?? [], report);
-  const verbs = rule.do.map(verbOf);
+  reportAwaits(path, rule, report);
+  const verbs = allVerbs(rule.do);
   if (rule.budget === undefined) {
     if (rule.exhausted !== undefined) {
       const message = 'exhausted without a budget is never used';
@@ -135,7 +143,7 @@ const reportRule = (
     report(PROBLEMS.budgetWithoutAct, [...path, 'budget'], message, 'leave the budget out', 'key');
   }
   for (const [index, step] of (rule.exhausted ?? []).entries()) {
-    if (verbOf(step) !== 'restart') continue;
+    if (!allVerbs([step]).includes('restart')) continue;
     const message = 'restart under exhausted would go past the budget';
     report(
       PROBLEMS.exhaustedRestarts,
@@ -146,11 +154,15 @@ const reportRule = (
   }
 };
 
-/** `hold` and `notify` end a plan. */
-const reportEnd = (path: Path, steps: readonly StepDocument[], report: Report): void => {
+/** `hold`, `notify` and `await` end a plan. */
+const reportEnd = (
+  path: Path,
+  steps: readonly (StepDocument | OtherwiseDocument)[],
+  report: Report,
+): void => {
   for (const [index, step] of steps.slice(0, -1).entries()) {
     const verb = verbOf(step);
-    if (verb !== 'hold' && verb !== 'notify') continue;
+    if (verb !== 'hold' && verb !== 'notify' && verb !== 'await') continue;
     const message = `${verb} ends a plan, but ${verbOf(steps[index + 1])} follows`;
     report(PROBLEMS.stepsAfterEnd, [...path, index], message, `put ${verb} last`);
   }
@@ -167,5 +179,63 @@ const reportOtherwise = (root: unknown, report: Report, warn: Warn): void => {
   warn(WARNINGS.otherwiseActs, path, message, 'use [notify] and write rules');
 };
 
-const verbOf = (step: StepDocument | undefined): string =>
+/** Kubernetes' own rules: `In` and `NotIn` need values, the others have none. */
+const reportSelector = (path: Path, vms: VmsDocument | undefined, report: Report): void => {
+  for (const [index, { operator, values }] of (vms?.matchExpressions ?? []).entries()) {
+    const here = [...path, 'matchExpressions', index];
+    const needs = operator === 'In' || operator === 'NotIn';
+    if (needs && (values === undefined || values.length === 0)) {
+      report(PROBLEMS.selector, here, `${operator} without values; expected at least one`);
+    }
+    if (!needs && values !== undefined && values.length > 0) {
+      const message = `${operator} with values; expected none`;
+      report(PROBLEMS.selector, [...here, 'values'], message, 'use In or NotIn', 'key');
+    }
+  }
+};
+
+/** A plan that waits for an event ends with its `otherwise`, which is a plan like others. */
+const reportAwaits = (path: Path, rule: RuleDocument, report: Report): void => {
+  for (const key of ['do', 'exhausted'] as const) {
+    for (const [index, step] of (rule[key] ?? []).entries()) {
+      if (typeof step === 'string' || step.await === undefined) continue;
+      reportEnd([...path, key, index, 'await', 'otherwise'], step.await.otherwise, report);
+    }
+  }
+};
+
+const reportMaintenance = (root: unknown, report: Report): void => {
+  const path = ['spec', 'maintenance'];
+  const list = valueAt(root, path);
+  for (const [index, entry] of (Array.isArray(list) ? list : []).entries()) {
+    const vms = vmsSchema.safeParse(valueAt(entry, ['vms']));
+    if (vms.success) reportSelector([...path, index, 'vms'], vms.data, report);
+  }
+};
+
+const reportSafety = (root: unknown, report: Report): void => {
+  const path = ['spec', 'safety'];
+  const safety = safetySchema.safeParse(valueAt(root, path) ?? {});
+  if (!safety.success || safety.data.storm === undefined) return;
+  const { storm, maxWait } = safety.data;
+  if (storm.quiet <= maxWait) return;
+  const message = `a restart would wait ${sayDuration(storm.quiet)} for a storm to end, but a waiting step is cancelled after safety.maxWait, ${sayDuration(maxWait)}`;
+  report(
+    PROBLEMS.delayBeyondMaxWait,
+    [...path, 'storm', 'quiet'],
+    message,
+    'raise maxWait or lower quiet',
+  );
+};
+
+/** Of the steps, and of those behind an `await`. */
+const allVerbs = (steps: readonly StepDocument[]): readonly string[] =>
+  steps.flatMap((step) => [
+    verbOf(step),
+    ...(typeof step === 'string' || step.await === undefined
+      ? []
+      : step.await.otherwise.map(verbOf)),
+  ]);
+
+const verbOf = (step: StepDocument | OtherwiseDocument | undefined): string =>
   typeof step === 'string' ? step : (Object.keys(step ?? {})[0] ?? 'nothing');

@@ -1,7 +1,13 @@
 import { sha256 } from '../lib/sha256.js';
-import { type PolicyDocument, policySchema, type StepDocument } from './document.js';
+import { compileCondition } from './condition.js';
+import {
+  type PolicyDocument,
+  policySchema,
+  type StepDocument,
+  type VmsDocument,
+} from './document.js';
 import { reportMeaning } from './meaning.js';
-import type { Budget, Policy, Rule, Step } from './policy.js';
+import type { Budget, Condition, Policy, Rule, Step } from './policy.js';
 import {
   formatPath,
   type Path,
@@ -10,8 +16,9 @@ import {
   PROBLEMS,
   type ProblemId,
 } from './problem.js';
+import { reportConditions } from './report-conditions.js';
+import type { Requirement, Selector } from './selector.js';
 import { reportShape } from './shape.js';
-import { reportUnsupported } from './unsupported.js';
 import { readTree, type Tree } from './yaml-tree.js';
 
 export type ParsedPolicy =
@@ -59,7 +66,12 @@ export const parsePolicy = (text: string, fileName: string): ParsedPolicy => {
   } else if (complete) {
     const shape = policySchema.safeParse(tree.value);
     if (!shape.success) reportShape(shape.error.issues, tree.value, report);
-    reportUnsupported(tree.value, report);
+    reportConditions(tree, (path, offset, message, hint) => {
+      problems.push({
+        ...entry(PROBLEMS.condition, path, message, hint),
+        ...tree.positionIn(path, offset),
+      });
+    });
     reportMeaning(tree.value, report, (id, path, message, hint) => {
       warnings.push(entry(id, path, message, hint));
     });
@@ -77,7 +89,12 @@ const toPolicy = (document: PolicyDocument, tree: Tree, hash: string): Policy =>
     name: document.metadata.name,
     hash,
     mode: spec.mode,
-    safety: { maxEventAgeMs: spec.safety.maxEventAge, maxWaitMs: spec.safety.maxWait },
+    safety: toSafety(spec.safety),
+    maintenance: spec.maintenance.map(({ vms, until, reason }) => ({
+      reason,
+      untilMs: until ?? null,
+      vms: toSelector(vms),
+    })),
     budgets: Object.fromEntries(
       Object.entries(spec.budgets).map(([name, budget]): [string, Budget] => [
         name,
@@ -101,6 +118,8 @@ const toPolicy = (document: PolicyDocument, tree: Tree, hash: string): Policy =>
         initiator: rule.initiator,
         origin: rule.origin ?? null,
         anomaly: rule.anomaly ?? null,
+        vms: toSelector(rule.vms),
+        when: toCondition(rule.when),
         do: rule.do.flatMap(toStep),
         budget: rule.budget ?? null,
         exhausted: (rule.exhausted ?? []).flatMap(toStep),
@@ -110,37 +129,96 @@ const toPolicy = (document: PolicyDocument, tree: Tree, hash: string): Policy =>
   };
 };
 
+const toSafety = (safety: PolicyDocument['spec']['safety']): Policy['safety'] => ({
+  maxEventAgeMs: safety.maxEventAge,
+  maxWaitMs: safety.maxWait,
+  storm:
+    safety.storm === undefined
+      ? null
+      : {
+          vms: safety.storm.vms,
+          percent: safety.storm.percent ?? null,
+          withinMs: safety.storm.within,
+          quietMs: safety.storm.quiet,
+        },
+  concurrent: {
+    restarts: safety.concurrent.restarts ?? null,
+    dumps: safety.concurrent.dumps ?? null,
+  },
+});
+
+const toSelector = (vms: VmsDocument | undefined): Selector | null => {
+  if (vms === undefined) return null;
+  const labels = Object.entries(vms.matchLabels ?? {}).map(
+    ([key, value]): Requirement => ({ key, operator: 'In', values: [value] }),
+  );
+  const expressions = (vms.matchExpressions ?? []).map(
+    ({ key, operator, values }): Requirement =>
+      operator === 'In' || operator === 'NotIn'
+        ? { key, operator, values: values ?? [] }
+        : { key, operator },
+  );
+  return { ids: vms.ids ?? null, requirements: [...labels, ...expressions] };
+};
+
+/** Its problems were told before this. */
+const toCondition = (text: string | undefined): Condition | null => {
+  if (text === undefined) return null;
+  const compiled = compileCondition(text);
+  return compiled.ok ? compiled.condition : null;
+};
+
 const TIMEOUT_MS: Readonly<Record<Step['verb'], number>> = {
   dump: 600_000,
   powerOff: 60_000,
   restart: 30_000,
   pause: 30_000,
   resume: 30_000,
+  nmi: 30_000,
+  await: 30_000,
   hold: 30_000,
   notify: 30_000,
 };
 
-interface StepOptions {
+interface WrittenOptions {
   readonly timeout?: number | undefined;
   readonly retries?: number | undefined;
   readonly onFailure?: Step['onFailure'] | undefined;
+  readonly in?: 'place' | 'process' | undefined;
 }
 
-const toStep = (document: StepDocument): Step[] => {
+type Written = StepDocument | AwaitDocument['otherwise'][number];
+type AwaitDocument = NonNullable<Exclude<StepDocument, string>['await']>;
+
+const toStep = (written: Written): Step[] => {
   const [word, options] =
-    typeof document === 'string'
-      ? [document, {}]
-      : (Object.entries(document)[0] ?? (['', {}] satisfies [string, object]));
-  if (!isVerb(word)) return []; // nmi and await: refused before this
-  return [step(word, options as StepOptions)];
+    typeof written === 'string'
+      ? [written, {}]
+      : (Object.entries(written)[0] ?? (['', {}] satisfies [string, object]));
+  if (word === 'await') return [toAwait(options as AwaitDocument)];
+  return isVerb(word) ? [step(word, options as WrittenOptions)] : [];
 };
 
-const isVerb = (word: string): word is Step['verb'] => Object.hasOwn(TIMEOUT_MS, word);
+type PlainVerb = Exclude<Step['verb'], 'await'>;
+
+const isVerb = (word: string): word is PlainVerb =>
+  Object.hasOwn(TIMEOUT_MS, word) && word !== 'await';
+
+const toAwait = ({ event, timeout, otherwise }: AwaitDocument): Step => ({
+  verb: 'await',
+  event,
+  otherwise: otherwise.flatMap(toStep),
+  timeoutMs: timeout,
+  retries: 0,
+  onFailure: 'stop',
+});
 
 /** A step with the defaults of its verb. */
-export const step = (verb: Step['verb'], options: StepOptions = {}): Step => ({
-  verb,
-  timeoutMs: options.timeout ?? TIMEOUT_MS[verb],
-  retries: options.retries ?? 0,
-  onFailure: options.onFailure ?? (verb === 'dump' ? 'continue' : 'stop'),
-});
+export const step = (verb: PlainVerb, options: WrittenOptions = {}): Step => {
+  const common = {
+    timeoutMs: options.timeout ?? TIMEOUT_MS[verb],
+    retries: options.retries ?? 0,
+    onFailure: options.onFailure ?? (verb === 'dump' ? 'continue' : 'stop'),
+  } as const;
+  return verb === 'restart' ? { verb, ...common, in: options.in ?? 'place' } : { verb, ...common };
+};

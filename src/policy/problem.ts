@@ -17,8 +17,8 @@ export const PROBLEMS = {
   outOfRange: 'VW-P014',
   duration: 'VW-P015',
   stepShape: 'VW-P016',
-  // Later versions.
-  unsupported: 'VW-P020',
+  timestamp: 'VW-P017',
+  // VW-P020 was what a version knew and didn't carry out.
   // The meaning.
   undefinedBudget: 'VW-P030',
   duplicateRule: 'VW-P031',
@@ -28,6 +28,9 @@ export const PROBLEMS = {
   exhaustedRestarts: 'VW-P035',
   delayBeyondMaxWait: 'VW-P036',
   budgetWithoutAct: 'VW-P037',
+  selector: 'VW-P038',
+  // Conditions.
+  condition: 'VW-P040',
 } as const;
 
 export const WARNINGS = {

@@ -2,6 +2,7 @@ import { ANOMALIES, type Anomaly } from '../event/anomaly.js';
 import type { EventType } from '../event/event-type.js';
 import { type Initiator, ORIGINS } from '../event/report.js';
 import { matches, otherwiseMatches, type Pattern, type Traits } from './match.js';
+import type { Rule } from './policy.js';
 
 /**
  * Which rules can come first. Events fall into finitely many kinds: type, initiator, origin, and no anomaly or
@@ -18,9 +19,11 @@ const kinds = (type: EventType, initiator: Initiator): Traits[] =>
 
 /**
  * Takes the rules of a file in order. `add` gives the earlier rules that together leave this one nothing
- * (empty: it can be reached).
+ * (empty: it can be reached). A `conditional` rule (`vms`, `when`) leaves later ones what it turns down.
  */
-export const reachability = <Name>(): { add(name: Name, pattern: Pattern): readonly Name[] } => {
+export const reachability = <Name>(): {
+  add(name: Name, pattern: Pattern, conditional: boolean): readonly Name[];
+} => {
   const open = new Map<string, Kind<Name>[]>();
   const kindsOf = (type: EventType, initiator: Initiator): readonly Kind<Name>[] => {
     const key = `${type} ${initiator}`;
@@ -31,7 +34,7 @@ export const reachability = <Name>(): { add(name: Name, pattern: Pattern): reado
     return fresh;
   };
   return {
-    add(name, pattern) {
+    add(name, pattern, conditional) {
       const earlier = new Set<Name>();
       let reached = false;
       for (const type of new Set(pattern.on)) {
@@ -40,7 +43,7 @@ export const reachability = <Name>(): { add(name: Name, pattern: Pattern): reado
             if (!matches(pattern, kind.traits)) continue;
             if (kind.takenBy === null) {
               reached = true;
-              kind.takenBy = { name };
+              if (!conditional) kind.takenBy = { name };
             } else {
               earlier.add(kind.takenBy.name);
             }
@@ -57,8 +60,8 @@ interface Kind<Name> {
   takenBy: { readonly name: Name } | null;
 }
 
-/** The rules that some event of this type and initiator comes to, in order; null stands for `otherwise`. */
-export const answersTo = <Item extends Pattern>(
+/** The rules that some event of this type and initiator may come to, in order; null stands for `otherwise`. */
+export const answersTo = <Item extends Pattern & Partial<Pick<Rule, 'when'>>>(
   rules: readonly Item[],
   type: EventType,
   initiator: Initiator,
@@ -68,7 +71,7 @@ export const answersTo = <Item extends Pattern>(
   for (const rule of rules) {
     const rest = open.filter((traits) => !matches(rule, traits));
     if (rest.length < open.length) answers.push(rule);
-    open = rest;
+    if ((rule.when ?? null) === null) open = rest;
   }
   return open.some(otherwiseMatches) ? [...answers, null] : answers;
 };

@@ -1,6 +1,8 @@
 import type { EventType } from '../event/event-type.js';
+import { modeFor } from './maintenance.js';
 import type { Policy, Rule, Step } from './policy.js';
 import { answersTo } from './reach.js';
+import { selects, type VmIdentity } from './selector.js';
 
 /** What a VMM should leave to vmwarden: see `TakeOver` in the driver's contract. */
 export interface WantedTakeOver {
@@ -20,20 +22,24 @@ export interface PausesFor {
  * What to take over so that the policy can answer: only in enforce mode, and only where its answer differs from what a
  * VMM does by itself (panic and shutdown end the guest, a watchdog resets it). null: nothing.
  */
-export const wantedTakeOver = (policy: Policy): WantedTakeOver | null => {
-  if (policy.mode !== 'enforce') return null;
-  const wants = (trap: Trap): boolean => unmet(policy, trap).length > 0;
+export const wantedTakeOver = (
+  policy: Policy,
+  vm: VmIdentity,
+  wallMs: number,
+): WantedTakeOver | null => {
+  if (modeFor(policy, vm, wallMs) !== 'enforce') return null;
+  const wants = (trap: Trap): boolean => unmet(policy, vm, trap).length > 0;
   const wanted = { panic: wants(PANIC), shutdown: wants(SHUTDOWN), watchdog: wants(WATCHDOG) };
   return wanted.panic || wanted.shutdown || wanted.watchdog ? wanted : null;
 };
 
 /** One sentence for each rule that can't take effect on a VM that doesn't wait for vmwarden: why, and what to do. */
-export const unmetRules = (policy: Policy, vmm: PausesFor): readonly string[] => {
+export const unmetRules = (policy: Policy, vm: VmIdentity, vmm: PausesFor): readonly string[] => {
   if (policy.mode !== 'enforce') return [];
   return [
-    ...(vmm.panicPauses ? [] : complaints(policy, PANIC)),
-    ...(vmm.shutdownPauses ? [] : complaints(policy, SHUTDOWN)),
-    ...(vmm.watchdogPauses ? [] : complaints(policy, WATCHDOG)),
+    ...(vmm.panicPauses ? [] : complaints(policy, vm, PANIC)),
+    ...(vmm.shutdownPauses ? [] : complaints(policy, vm, SHUTDOWN)),
+    ...(vmm.watchdogPauses ? [] : complaints(policy, vm, WATCHDOG)),
   ];
 };
 
@@ -75,15 +81,17 @@ interface Unmet {
   readonly plan: readonly Step[];
 }
 
-const unmet = (policy: Policy, trap: Trap): readonly Unmet[] =>
-  answersTo(policy.rules, trap.type, 'guest').flatMap((rule) => {
+const unmet = (policy: Policy, vm: VmIdentity, trap: Trap): readonly Unmet[] => {
+  const rules = policy.rules.filter(({ vms }) => selects(vms, vm));
+  return answersTo(rules, trap.type, 'guest').flatMap((rule) => {
     const plans = rule === null ? [policy.otherwise] : [rule.do, rule.exhausted];
     const plan = plans.find(trap.needs);
     return plan === undefined ? [] : [{ rule, plan }];
   });
+};
 
-const complaints = (policy: Policy, trap: Trap): readonly string[] =>
-  unmet(policy, trap).map(({ rule, plan }) => {
+const complaints = (policy: Policy, vm: VmIdentity, trap: Trap): readonly string[] =>
+  unmet(policy, vm, trap).map(({ rule, plan }) => {
     const who = rule === null ? '"otherwise"' : `Rule "${rule.name}" (line ${rule.line})`;
     const verbs = plan.map((step) => step.verb).filter((verb) => verb !== 'notify');
     return `${who} can't ${verbs.join(', ')} after ${trap.type}: ${trap.byItself}; set takeOver: true for this VM, or start QEMU with ${trap.remedy}.`;

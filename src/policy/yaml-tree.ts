@@ -19,6 +19,8 @@ export interface Tree {
   readonly value: unknown;
   /** Where the part stands; what isn't there stands at the key of what should hold it. */
   positionOf(path: Path, part: 'key' | 'value'): Position;
+  /** Where the character at `offset` of the text at `path` stands, however it is quoted or folded. */
+  positionIn(path: Path, offset: number): Position;
 }
 
 export interface TreeProblem extends Position {
@@ -56,6 +58,7 @@ export const readTree = (text: string): ReadTree => {
   const tree = (value: unknown): Tree => ({
     value,
     positionOf: (path, part) => at(offsetOf(spots, path, part)),
+    positionIn: (path, offset) => at(offsetWithin(text, spots.get(spotKey(path)), offset)),
   });
   const add = (id: ProblemId, offset: number, path: Path, message: string, hint = ''): void => {
     problems.push({ id, ...at(offset), path, message, hint });
@@ -131,7 +134,11 @@ export const readTree = (text: string): ReadTree => {
         continue;
       }
       const content = pair.value as Node | null;
-      spots.set(spotKey(child), { key: keyOffset, value: content?.range?.[0] ?? keyOffset });
+      spots.set(spotKey(child), {
+        key: keyOffset,
+        value: content?.range?.[0] ?? keyOffset,
+        ...(isScalar(content) && typeof content.value === 'string' && { text: content.value }),
+      });
       value[key.value] = read(content, child);
     }
     return value;
@@ -173,6 +180,8 @@ function* withFewErrors(tokens: Iterable<CST.Token>): Generator<CST.Token> {
 interface Spot {
   readonly key: number;
   readonly value: number;
+  /** What the text there reads as. */
+  readonly text?: string;
 }
 
 const spotKey = (path: Path): string => JSON.stringify(path);
@@ -185,6 +194,29 @@ const offsetOf = (spots: ReadonlyMap<string, Spot>, path: Path, part: 'key' | 'v
     if (holder !== undefined) return length === 0 ? holder.value : holder.key;
   }
   return 0;
+};
+
+/**
+ * Finds a character of a scalar in the file: quotes, escapes, indents and folds are what stands there and isn't in the
+ * text, so each of its characters is the next equal one.
+ */
+const offsetWithin = (file: string, spot: Spot | undefined, offset: number): number => {
+  if (spot === undefined) return 0;
+  const { text = '' } = spot;
+  let at = spot.value;
+  // The head of a block scalar: `|-`, with a comment perhaps.
+  if (file[at] === '|' || file[at] === '>') at = file.indexOf('\n', at) + 1;
+  else if (file[at] === '"' || file[at] === "'") at += 1;
+  for (let index = 0; index < text.length; index += 1) {
+    const wanted = text[index] ?? '';
+    const fits = /\s/.test(wanted) ? /\s/ : null;
+    while (at < file.length && !(fits === null ? file[at] === wanted : fits.test(file[at] ?? ''))) {
+      at += 1;
+    }
+    if (index === offset) return at;
+    at += 1;
+  }
+  return at;
 };
 
 const oneLine = (message: string): string => printable(message.split('\n', 1)[0]).slice(1, -1);

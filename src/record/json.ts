@@ -4,6 +4,7 @@ import {
   Disposition,
   type EventRecord,
   Phase,
+  type PlannedStep,
   PolicyMode,
   type Record,
   type ReportKey,
@@ -115,7 +116,7 @@ const decisionJson = (value: Decision): JsonObject => ({
   rule: value.rule,
   ruleLine: value.ruleLine,
   reasons: value.reasons,
-  plan: value.plan.map(({ timeoutMs, ...rest }) => ({ ...rest, timeoutMs: countJson(timeoutMs) })),
+  plan: value.plan.map(plannedJson),
   budget:
     value.budget === undefined
       ? null
@@ -126,6 +127,14 @@ const decisionJson = (value: Decision): JsonObject => ({
   hostBootId: value.hostBootId,
   notBefore: timeJson(value.notBefore),
   outOfReach: value.outOfReach,
+  inputs: value.inputs === undefined ? null : { ...value.inputs },
+  conditionError: value.conditionError,
+});
+
+const plannedJson = ({ timeoutMs, otherwise, ...rest }: PlannedStep): JsonObject => ({
+  ...rest,
+  timeoutMs: countJson(timeoutMs),
+  otherwise: otherwise.map(plannedJson),
 });
 
 /** The word of an enum's number; the number itself when a newer vmwarden wrote it. */

@@ -59,6 +59,8 @@ const policyWith = (budget: Budget): Policy => ({
       initiator: ['guest', 'unknown', 'host', 'operator'],
       origin: null,
       anomaly: null,
+      vms: null,
+      when: null,
       do: [step('restart')],
       budget: 'b',
       exhausted: [step('hold')],

@@ -164,6 +164,7 @@ describe('when nothing may be done', () => {
       act: false,
       budget: null,
       delayMs: 0,
+      conditionError: null,
     });
   });
 

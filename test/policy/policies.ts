@@ -40,6 +40,9 @@ export const question = (
   held: false,
   attempts: {},
   now: moment(10_000_000),
+  vm: { id: 'web-1', uid: '', labels: {} },
+  history: {},
+  host: { name: 'host-1', vms: 1, dying: 0, storm: 'calm' },
   ...overrides,
   event: {
     type: 'CRASH',

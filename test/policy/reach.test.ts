@@ -41,7 +41,7 @@ it('a rule can be reached exactly when some event comes to it first', () => {
       );
       const reach = reachability<number>();
       for (const [index, rule] of rules.entries()) {
-        const earlier = reach.add(index, rule);
+        const earlier = reach.add(index, rule, false);
         expect(earlier.length === 0).toBe(firsts.has(index));
         for (const other of earlier) expect(other).toBeLessThan(index);
       }

@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from '../../src/policy/default-policy.js';
 import { parsePolicy } from '../../src/policy/parse.js';
-import { unmetRules, wantedTakeOver } from '../../src/policy/take-over.js';
+import type { Policy } from '../../src/policy/policy.js';
+import { type PausesFor, unmetRules, wantedTakeOver } from '../../src/policy/take-over.js';
 import { policyOf } from './policies.js';
 
+const VM = { id: 'web-1', uid: '', labels: { tier: 'gold' } };
+const wanted = (policy: Policy) => wantedTakeOver(policy, VM, 0);
+const unmet = (policy: Policy, vmm: PausesFor) => unmetRules(policy, VM, vmm);
 const BUDGET = 'budgets: { b: { limits: [{ attempts: 1, within: 1h }] } }';
 const one = (rule: string) => policyOf(`mode: enforce\n${BUDGET}\nrules: [{ name: r, ${rule} }]`);
 
@@ -29,22 +33,23 @@ describe('wantedTakeOver', () => {
     ['on: [WATCHDOG], do: [powerOff]', watchdog],
     ['on: [WATCHDOG], do: [restart]', watchdog],
     ['on: [WATCHDOG], do: [notify]', null],
-  ])('%s', (rule, wanted) => {
-    expect(wantedTakeOver(one(rule))).toEqual(wanted);
+    ['on: [CRASH], do: [restart], vms: { ids: [other-*] }', null],
+    ['on: [CRASH], do: [restart], vms: { matchLabels: { tier: gold } }', panic],
+    ["on: [CRASH], do: [restart], when: vm.label('tier') == 'gold'", panic],
+  ])('%s', (rule, expected) => {
+    expect(wanted(one(rule))).toEqual(expected);
   });
 
   it('looks at the rules that come first', () => {
     const first = '{ name: a, on: [CRASH], do: [powerOff] }';
     const second = '{ name: b, on: [CRASH, WATCHDOG], do: [restart] }';
-    expect(wantedTakeOver(policyOf(`mode: enforce\nrules: [${first}, ${second}]`))).toEqual(
-      watchdog,
-    );
+    expect(wanted(policyOf(`mode: enforce\nrules: [${first}, ${second}]`))).toEqual(watchdog);
   });
 
   it('looks at otherwise for what no rule answers', () => {
     const spec =
       'mode: enforce\nrules: [{ name: a, on: [CRASH], do: [notify] }]\notherwise: [dump]';
-    expect(wantedTakeOver(policyOf(spec))).toEqual({
+    expect(wanted(policyOf(spec))).toEqual({
       panic: false,
       shutdown: true,
       watchdog: true,
@@ -52,12 +57,12 @@ describe('wantedTakeOver', () => {
   });
 
   it('wants nothing in observe mode', () => {
-    expect(wantedTakeOver(policyOf('mode: observe\notherwise: [dump]'))).toBeNull();
+    expect(wanted(policyOf('mode: observe\notherwise: [dump]'))).toBeNull();
   });
 
   it('wants panic and watchdog for the default policy', () => {
     const parsed = parsePolicy(DEFAULT_POLICY, 'p.yaml');
-    expect(parsed.ok && wantedTakeOver(parsed.policy)).toEqual({
+    expect(parsed.ok && wanted(parsed.policy)).toEqual({
       panic: true,
       shutdown: false,
       watchdog: true,
@@ -70,20 +75,20 @@ describe('unmetRules', () => {
   const policy = one('on: [CRASH, WATCHDOG, SHUTDOWN], do: [dump, restart]');
 
   it('names each rule, why it has no effect, and what to do', () => {
-    expect(unmetRules(policy, none)).toEqual([
+    expect(unmet(policy, none)).toEqual([
       'Rule "r" (line 7) can\'t dump, restart after CRASH: the VMM ends a guest that panics; set takeOver: true for this VM, or start QEMU with -action panic=pause.',
       'Rule "r" (line 7) can\'t dump, restart after SHUTDOWN: the VMM ends a guest that shuts down; set takeOver: true for this VM, or start QEMU with -no-shutdown.',
       'Rule "r" (line 7) can\'t dump, restart after WATCHDOG: the VMM resets a guest whose watchdog runs out; set takeOver: true for this VM, or start QEMU with -action watchdog=pause.',
     ]);
-    expect(unmetRules(policyOf('mode: enforce\notherwise: [pause]'), none)[0]).toMatch(
+    expect(unmet(policyOf('mode: enforce\notherwise: [pause]'), none)[0]).toMatch(
       /^"otherwise" can't pause after CRASH/,
     );
   });
 
   it('says nothing of a VMM that waits', () => {
     const all = { panicPauses: true, shutdownPauses: true, watchdogPauses: true };
-    expect(unmetRules(policy, all)).toEqual([]);
-    expect(unmetRules(policy, { ...all, shutdownPauses: false })).toHaveLength(1);
-    expect(unmetRules(policyOf('mode: observe\notherwise: [pause]'), none)).toEqual([]);
+    expect(unmet(policy, all)).toEqual([]);
+    expect(unmet(policy, { ...all, shutdownPauses: false })).toHaveLength(1);
+    expect(unmet(policyOf('mode: observe\notherwise: [pause]'), none)).toEqual([]);
   });
 });

@@ -80,13 +80,22 @@ describe('a record in our own JSON', () => {
   });
 
   test('decision', () => {
+    const planned = {
+      verb: 'restart',
+      timeoutMs: 30000n,
+      retries: 2,
+      continueOnFailure: false,
+      inProcess: false,
+      awaitEvent: '',
+      otherwise: [],
+    };
     const value = {
       eventSequence: 41n,
       mode: PolicyMode.ENFORCE,
       rule: 'crashed',
       ruleLine: 12,
       reasons: ['first attempt'],
-      plan: [{ verb: 'restart', timeoutMs: 30000n, retries: 2, continueOnFailure: false }],
+      plan: [planned],
       budget: {
         name: 'crash',
         before: 0,
@@ -101,12 +110,14 @@ describe('a record in our own JSON', () => {
       hostBootId: 'h',
       notBefore: undefined,
       outOfReach: true,
+      inputs: { labels: { tier: 'gold' }, host: 'h1', hostVms: 2, hostDying: 1, storm: false },
+      conditionError: '',
     };
     expect(recordJson(record({ $case: 'decision', value }))['decision']).toEqual({
       ...value,
       eventSequence: 41,
       mode: 'ENFORCE',
-      plan: [{ verb: 'restart', timeoutMs: 30000, retries: 2, continueOnFailure: false }],
+      plan: [{ ...planned, timeoutMs: 30000 }],
       budget: { ...value.budget, withinMs: 3600000 },
       now: '2026-11-22T17:00:00.123Z',
       monotonicMs: 5,

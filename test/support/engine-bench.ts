@@ -156,12 +156,15 @@ const STEP_STATES = [
   'unverified',
   'cancelled',
   'progress',
+  'waiting',
 ];
 const DISPOSITIONS = ['?', 'decided', 'joined', 'burst', 'older'];
 const TYPES: { [type: number]: string } = {
   1: 'SHUTDOWN',
   2: 'RESET',
   3: 'CRASH',
+  101: 'CRASH_LOADED',
+  102: 'WATCHDOG',
   103: 'VMM_ERROR',
   104: 'VMM_EXITED',
 };

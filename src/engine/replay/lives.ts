@@ -1,11 +1,17 @@
+import type { DecisionInputs } from '../../gen/vmwarden/v1/record.js';
 import { ageMs, type Moment } from '../../lib/clock.js';
 import { Heap } from '../../lib/heap.js';
-import type { Policy } from '../../policy/policy.js';
+import { modeFor } from '../../policy/maintenance.js';
+import type { Policy, StormState } from '../../policy/policy.js';
+import { CALM, settle } from '../../policy/storm.js';
 import type { Inspection, Outcome } from '../../vmm/driver.js';
 import type { Arrival } from '../admit.js';
 import { advance, lapsed } from '../advance.js';
 import { begin, type Change, type Stamp } from '../answer.js';
+import { isAwaiting, notSeen } from '../awaiting.js';
 import { contacted } from '../boot.js';
+import { Deaths } from '../deaths.js';
+import type { HostStamp } from '../gate.js';
 import type { Fold } from '../records.js';
 import { type TakenIn, takeIn } from '../take-in.js';
 import { type Facts, type Incident, rowOf, type VmRow } from '../vm-row.js';
@@ -33,6 +39,10 @@ export class Lives {
   readonly #rows = new Map<string, VmRow>();
   readonly #lost = new Set<string>();
   readonly #followed = new Map<string, string>();
+  readonly #labels = new Map<string, Stamp['labels']>();
+  readonly #deaths = new Deaths([]);
+  #storm: StormState = CALM;
+  #host = { name: '', vms: 0 };
   readonly #timers = new Heap<{ readonly at: number; readonly vm: string; readonly id: number }>();
   readonly #armed = new Map<string, { readonly at: number; readonly id: number }>();
   #timerId = 0;
@@ -76,27 +86,41 @@ export class Lives {
     this.#fire(Number.POSITIVE_INFINITY);
   }
 
-  /** One event in; `go` lets its answer go on. */
+  /** What a decision on this VM looked at beyond its records. */
+  inputs(vm: string, { labels, host, hostVms }: DecisionInputs): void {
+    this.#labels.set(vm, labels);
+    this.#host = { name: host, vms: hostVms };
+  }
+
+  /** One event in; `go` lets its answer go on. `full`: the host had no place for its first step. */
   take(
     arrival: Arrival,
     fold: Fold | null,
     sequence: number,
     keptUid: string,
     reachable: boolean,
+    full: boolean,
   ): TakenIn {
     const { vm } = arrival.report;
     const before = this.#rows.get(vm);
-    const stamp = { ...this.#stamp(vm), reachable };
+    const stamp = { ...this.#stamp(vm, full), reachable };
     const taken = takeIn(rowOf(vm, before, keptUid), arrival, fold, sequence, stamp);
+    if (taken.death) this.#deaths.note(vm, stamp.now);
+    this.#storm = taken.storm;
     this.#apply(before, taken, taken.admission.facts);
     return taken;
   }
 
   /** Puts a change in that the caller made of the VM's row. */
-  change(vm: string, reachable: boolean, make: (row: VmRow, stamp: Stamp) => Change): void {
+  change(
+    vm: string,
+    reachable: boolean,
+    make: (row: VmRow, stamp: Stamp) => Change,
+    full = false,
+  ): void {
     const row = this.#rows.get(vm);
     if (row === undefined) return;
-    const stamp = { ...this.#stamp(vm), reachable };
+    const stamp = { ...this.#stamp(vm, full), reachable };
     this.#apply(row, make(row, stamp), null);
   }
 
@@ -163,7 +187,7 @@ export class Lives {
     if (outcome !== null) return advance(row, { outcome, elapsedNs: 0n, path: '' }, stamp);
     const leftMs = incident.step.waitMs - ageMs(incident.step.since, stamp.now);
     if (leftMs < INSTANT_MS && stamp.reachable) return begin(row, stamp);
-    const untilLapse = stamp.policy.safety.maxWaitMs - ageMs(incident.openedAt, stamp.now) + 1;
+    const untilLapse = stamp.policy.safety.maxWaitMs - ageMs(incident.waitingSince, stamp.now) + 1;
     this.#arm(row.id, leftMs < INSTANT_MS ? untilLapse : Math.min(leftMs, untilLapse));
     return null;
   }
@@ -173,10 +197,19 @@ export class Lives {
     const stamp = this.#stamp(row.id);
     const timeoutMs = incident.plan[incident.index]?.timeoutMs ?? 0;
     const leftMs = timeoutMs - ageMs(incident.step.at, stamp.now);
-    const outcome = this.#ports.ending(row, incident, leftMs < INSTANT_MS);
+    const outcome = this.#outcomeOf(row, incident, leftMs < INSTANT_MS);
     if (outcome !== null) return advance(row, { outcome, elapsedNs: 0n, path: '' }, stamp);
     this.#arm(row.id, leftMs);
     return null;
+  }
+
+  /** What is awaited comes as an event, or not in time. */
+  #outcomeOf(row: VmRow, incident: Incident, overdue: boolean): Outcome | null {
+    const step = incident.plan[incident.index];
+    if (!isAwaiting(incident) || step?.verb !== 'await') {
+      return this.#ports.ending(row, incident, overdue);
+    }
+    return overdue ? notSeen(step.event) : null;
   }
 
   #apply(before: VmRow | undefined, change: Change, facts: Facts | null): void {
@@ -206,11 +239,31 @@ export class Lives {
     }
   }
 
-  #stamp(vm: string): Stamp {
+  #stamp(vm: string, full = false): Stamp {
     if (this.#now === null) throw new Error('no time was told yet');
     const { policy, journalId } = this.#ports;
-    const reachable = this.isReachable(vm);
-    return { now: this.#now, journalId, policy, hostHeld: this.#hostHeld, reachable };
+    const labels = this.#labels.get(vm) ?? {};
+    const identity = { id: vm, uid: this.#rows.get(vm)?.uid ?? '', labels };
+    return {
+      now: this.#now,
+      journalId,
+      policy,
+      mode: modeFor(policy, identity, this.#now.wallMs),
+      labels,
+      host: this.#hostStamp(vm, this.#now, full),
+      hostHeld: this.#hostHeld,
+      reachable: this.isReachable(vm),
+    };
+  }
+
+  #hostStamp(vm: string, now: Moment, full: boolean): HostStamp {
+    const { storm } = this.#ports.policy.safety;
+    return {
+      ...this.#host,
+      dying: storm === null ? 0 : this.#deaths.countOthers(vm, storm.withinMs, now),
+      storm: settle(this.#storm, storm, now),
+      full: { restarts: full, dumps: full },
+    };
   }
 }
 

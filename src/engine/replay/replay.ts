@@ -128,7 +128,9 @@ export class Replay {
         }
         if (arrival.report.event.type === 'VMM_EXITED') this.#exited.add(vm);
         const reachable = this.#wasReachable(all, index);
-        this.#lives.take(arrival, fold, sequence, keptUid, reachable);
+        const inputs = decisionsBehind(all, index)[0]?.decision.inputs;
+        if (inputs !== undefined) this.#lives.inputs(vm, inputs);
+        this.#lives.take(arrival, fold, sequence, keptUid, reachable, waitedBehind(all, index));
         this.#goOn(all, index);
         return;
       }
@@ -192,7 +194,7 @@ export class Replay {
   }
 
   #stepped(all: readonly Sequenced[], index: number, record: Record, update: StepUpdate): void {
-    if (update.state === StepState.PROGRESS) return;
+    if (update.state === StepState.PROGRESS || update.state === StepState.WAITING) return;
     const vm = record.vmId;
     const outcome = outcomeOf(update);
     const live = this.#live.get(vm);
@@ -209,7 +211,7 @@ export class Replay {
     if (same && this.#lives.isFollowed(vm)) {
       const reachable = this.#wasReachable(all, index);
       if (outcome === null) this.#begun(vm, incident, update, reachable);
-      else this.#ended(vm, incident, update, outcome, reachable);
+      else this.#ended(vm, incident, update, outcome, reachable, waitedBehind(all, index));
     }
     this.#goOn(all, index);
   }
@@ -230,6 +232,7 @@ export class Replay {
     update: StepUpdate,
     outcome: Outcome,
     reachable: boolean,
+    full: boolean,
   ): void {
     const { kind, attempt } = incident.step;
     if (attempt !== update.attempt) return;
@@ -247,8 +250,11 @@ export class Replay {
     // Of an earlier life's intent: it may have run, so its attempt stayed charged.
     const kept = called && update.refunded === '';
     const done = { outcome, elapsedNs: update.elapsedNs, path: update.path };
-    this.#lives.change(vm, reachable, (row, stamp) =>
-      advance(kept ? ranMaybe(row) : row, done, stamp),
+    this.#lives.change(
+      vm,
+      reachable,
+      (row, stamp) => advance(kept ? ranMaybe(row) : row, done, stamp),
+      full,
     );
   }
 
@@ -351,6 +357,20 @@ const decisionsBehind = (
   return found;
 };
 
+/** In the same commit as the record at `index` a step had to wait for a place on the host. */
+const waitedBehind = (all: readonly Sequenced[], index: number): boolean => {
+  const vm = all[index]?.record.vmId;
+  for (let next = index + 1; next < index + COMMIT_RECORDS; next += 1) {
+    const record = all[next]?.record;
+    if (record?.vmId !== vm) return false;
+    if (record?.body?.$case === 'decision') continue;
+    if (record?.body?.$case !== 'step') return false;
+    const { state, reason } = record.body.value;
+    return state === StepState.WAITING && reason === 'CONCURRENT';
+  }
+  return false;
+};
+
 /** With it the steps begin and end as they did: by the same plan, after the same wait. */
 const samePlan = ({ plan, now, notBefore }: Decision, incident: Incident): boolean => {
   if (plan.length !== incident.plan.length) return false;
@@ -359,6 +379,8 @@ const samePlan = ({ plan, now, notBefore }: Decision, incident: Incident): boole
     const then = plan[index];
     return (
       then?.verb === planned.verb &&
+      then.inProcess === planned.inProcess &&
+      then.awaitEvent === planned.awaitEvent &&
       then.retries === planned.retries &&
       then.continueOnFailure === planned.continueOnFailure
     );

@@ -127,6 +127,8 @@ export enum StepState {
   UNVERIFIED = 6,
   CANCELLED = 7,
   PROGRESS = 8,
+  /** WAITING - Its time has come, and it waits for the host: `reason` is STORM or CONCURRENT. */
+  WAITING = 9,
   UNRECOGNIZED = -1,
 }
 
@@ -159,6 +161,9 @@ export function stepStateFromJSON(object: any): StepState {
     case 8:
     case "STEP_STATE_PROGRESS":
       return StepState.PROGRESS;
+    case 9:
+    case "STEP_STATE_WAITING":
+      return StepState.WAITING;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -186,6 +191,8 @@ export function stepStateToJSON(object: StepState): string {
       return "STEP_STATE_CANCELLED";
     case StepState.PROGRESS:
       return "STEP_STATE_PROGRESS";
+    case StepState.WAITING:
+      return "STEP_STATE_WAITING";
     case StepState.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -394,6 +401,27 @@ export interface Decision {
     | undefined;
   /** The VMM could not be spoken to: the first step waits for contact. */
   outOfReach: boolean;
+  inputs:
+    | DecisionInputs
+    | undefined;
+  /** CONDITION_ERROR: the condition of `rule` failed, and why; nothing is done. Empty: none did. */
+  conditionError: string;
+}
+
+/** What a decision looked at that no record before it tells. With the records before it, it can be made again. */
+export interface DecisionInputs {
+  /** Labels of the VM. */
+  labels: { [key: string]: string };
+  /** Of the host: its name, VMs known, distinct VMs that died within `safety.storm.within`, whether the guard was on. */
+  host: string;
+  hostVms: number;
+  hostDying: number;
+  storm: boolean;
+}
+
+export interface DecisionInputs_LabelsEntry {
+  key: string;
+  value: string;
 }
 
 export interface PlannedStep {
@@ -401,6 +429,11 @@ export interface PlannedStep {
   timeoutMs: bigint;
   retries: number;
   continueOnFailure: boolean;
+  /** A restart that ends the VMM process and starts a new one. */
+  inProcess: boolean;
+  /** Of an await: the event that shows that the guest got over it by itself, and the plan when it doesn't come. */
+  awaitEvent: string;
+  otherwise: PlannedStep[];
 }
 
 export interface BudgetCharge {
@@ -1415,6 +1448,8 @@ function createBaseDecision(): Decision {
     hostBootId: "",
     notBefore: undefined,
     outOfReach: false,
+    inputs: undefined,
+    conditionError: "",
   };
 }
 
@@ -1464,6 +1499,12 @@ export const Decision: MessageFns<Decision> = {
     }
     if (message.outOfReach !== false) {
       writer.uint32(104).bool(message.outOfReach);
+    }
+    if (message.inputs !== undefined) {
+      DecisionInputs.encode(message.inputs, writer.uint32(114).fork()).join();
+    }
+    if (message.conditionError !== "") {
+      writer.uint32(122).string(message.conditionError);
     }
     return writer;
   },
@@ -1585,6 +1626,22 @@ export const Decision: MessageFns<Decision> = {
             message.outOfReach = reader.bool();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.inputs = DecisionInputs.decode(reader, reader.uint32());
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.conditionError = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1640,6 +1697,12 @@ export const Decision: MessageFns<Decision> = {
         : isSet(object.out_of_reach)
         ? globalThis.Boolean(object.out_of_reach)
         : false,
+      inputs: isSet(object.inputs) ? DecisionInputs.fromJSON(object.inputs) : undefined,
+      conditionError: isSet(object.conditionError)
+        ? globalThis.String(object.conditionError)
+        : isSet(object.condition_error)
+        ? globalThis.String(object.condition_error)
+        : "",
     };
   },
 
@@ -1684,6 +1747,12 @@ export const Decision: MessageFns<Decision> = {
     if (message.outOfReach !== false) {
       obj.outOfReach = message.outOfReach;
     }
+    if (message.inputs !== undefined) {
+      obj.inputs = DecisionInputs.toJSON(message.inputs);
+    }
+    if (message.conditionError !== "") {
+      obj.conditionError = message.conditionError;
+    }
     return obj;
   },
 
@@ -1711,12 +1780,280 @@ export const Decision: MessageFns<Decision> = {
     message.hostBootId = object.hostBootId ?? "";
     message.notBefore = object.notBefore ?? undefined;
     message.outOfReach = object.outOfReach ?? false;
+    message.inputs = (object.inputs !== undefined && object.inputs !== null)
+      ? DecisionInputs.fromPartial(object.inputs)
+      : undefined;
+    message.conditionError = object.conditionError ?? "";
+    return message;
+  },
+};
+
+function createBaseDecisionInputs(): DecisionInputs {
+  return { labels: {}, host: "", hostVms: 0, hostDying: 0, storm: false };
+}
+
+export const DecisionInputs: MessageFns<DecisionInputs> = {
+  encode(message: DecisionInputs, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      DecisionInputs_LabelsEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    if (message.host !== "") {
+      writer.uint32(18).string(message.host);
+    }
+    if (message.hostVms !== 0) {
+      writer.uint32(24).uint32(message.hostVms);
+    }
+    if (message.hostDying !== 0) {
+      writer.uint32(32).uint32(message.hostDying);
+    }
+    if (message.storm !== false) {
+      writer.uint32(40).bool(message.storm);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DecisionInputs {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecisionInputs();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = DecisionInputs_LabelsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.labels[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.hostVms = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.hostDying = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.storm = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DecisionInputs {
+    return {
+      labels: isObject(object.labels)
+        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+      hostVms: isSet(object.hostVms)
+        ? globalThis.Number(object.hostVms)
+        : isSet(object.host_vms)
+        ? globalThis.Number(object.host_vms)
+        : 0,
+      hostDying: isSet(object.hostDying)
+        ? globalThis.Number(object.hostDying)
+        : isSet(object.host_dying)
+        ? globalThis.Number(object.host_dying)
+        : 0,
+      storm: isSet(object.storm) ? globalThis.Boolean(object.storm) : false,
+    };
+  },
+
+  toJSON(message: DecisionInputs): unknown {
+    const obj: any = {};
+    if (message.labels) {
+      const entries = globalThis.Object.entries(message.labels) as [string, string][];
+      if (entries.length > 0) {
+        obj.labels = {};
+        entries.forEach(([k, v]) => {
+          obj.labels[k] = v;
+        });
+      }
+    }
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.hostVms !== 0) {
+      obj.hostVms = Math.round(message.hostVms);
+    }
+    if (message.hostDying !== 0) {
+      obj.hostDying = Math.round(message.hostDying);
+    }
+    if (message.storm !== false) {
+      obj.storm = message.storm;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DecisionInputs>): DecisionInputs {
+    return DecisionInputs.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DecisionInputs>): DecisionInputs {
+    const message = createBaseDecisionInputs();
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.host = object.host ?? "";
+    message.hostVms = object.hostVms ?? 0;
+    message.hostDying = object.hostDying ?? 0;
+    message.storm = object.storm ?? false;
+    return message;
+  },
+};
+
+function createBaseDecisionInputs_LabelsEntry(): DecisionInputs_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const DecisionInputs_LabelsEntry: MessageFns<DecisionInputs_LabelsEntry> = {
+  encode(message: DecisionInputs_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DecisionInputs_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecisionInputs_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DecisionInputs_LabelsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: DecisionInputs_LabelsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DecisionInputs_LabelsEntry>): DecisionInputs_LabelsEntry {
+    return DecisionInputs_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DecisionInputs_LabelsEntry>): DecisionInputs_LabelsEntry {
+    const message = createBaseDecisionInputs_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
 
 function createBasePlannedStep(): PlannedStep {
-  return { verb: "", timeoutMs: 0n, retries: 0, continueOnFailure: false };
+  return {
+    verb: "",
+    timeoutMs: 0n,
+    retries: 0,
+    continueOnFailure: false,
+    inProcess: false,
+    awaitEvent: "",
+    otherwise: [],
+  };
 }
 
 export const PlannedStep: MessageFns<PlannedStep> = {
@@ -1735,6 +2072,15 @@ export const PlannedStep: MessageFns<PlannedStep> = {
     }
     if (message.continueOnFailure !== false) {
       writer.uint32(32).bool(message.continueOnFailure);
+    }
+    if (message.inProcess !== false) {
+      writer.uint32(40).bool(message.inProcess);
+    }
+    if (message.awaitEvent !== "") {
+      writer.uint32(50).string(message.awaitEvent);
+    }
+    for (const v of message.otherwise) {
+      PlannedStep.encode(v!, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1784,6 +2130,30 @@ export const PlannedStep: MessageFns<PlannedStep> = {
             message.continueOnFailure = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.inProcess = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.awaitEvent = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.otherwise.push(PlannedStep.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1810,6 +2180,19 @@ export const PlannedStep: MessageFns<PlannedStep> = {
         : isSet(object.continue_on_failure)
         ? globalThis.Boolean(object.continue_on_failure)
         : false,
+      inProcess: isSet(object.inProcess)
+        ? globalThis.Boolean(object.inProcess)
+        : isSet(object.in_process)
+        ? globalThis.Boolean(object.in_process)
+        : false,
+      awaitEvent: isSet(object.awaitEvent)
+        ? globalThis.String(object.awaitEvent)
+        : isSet(object.await_event)
+        ? globalThis.String(object.await_event)
+        : "",
+      otherwise: globalThis.Array.isArray(object?.otherwise)
+        ? object.otherwise.map((e: any) => PlannedStep.fromJSON(e))
+        : [],
     };
   },
 
@@ -1827,6 +2210,15 @@ export const PlannedStep: MessageFns<PlannedStep> = {
     if (message.continueOnFailure !== false) {
       obj.continueOnFailure = message.continueOnFailure;
     }
+    if (message.inProcess !== false) {
+      obj.inProcess = message.inProcess;
+    }
+    if (message.awaitEvent !== "") {
+      obj.awaitEvent = message.awaitEvent;
+    }
+    if (message.otherwise?.length) {
+      obj.otherwise = message.otherwise.map((e) => PlannedStep.toJSON(e));
+    }
     return obj;
   },
 
@@ -1839,6 +2231,9 @@ export const PlannedStep: MessageFns<PlannedStep> = {
     message.timeoutMs = (object.timeoutMs !== undefined && object.timeoutMs !== null) ? BigInt(object.timeoutMs) : 0n;
     message.retries = object.retries ?? 0;
     message.continueOnFailure = object.continueOnFailure ?? false;
+    message.inProcess = object.inProcess ?? false;
+    message.awaitEvent = object.awaitEvent ?? "";
+    message.otherwise = object.otherwise?.map((e) => PlannedStep.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2973,6 +3368,10 @@ function fromJsonTimestamp(o: any): Date {
   } else {
     return fromTimestamp(Timestamp.fromJSON(o));
   }
+}
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {
