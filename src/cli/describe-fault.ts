@@ -1,4 +1,5 @@
 import type { Fault } from '../lib/fault.js';
+import { REASONS } from '../server/reasons.js';
 import { plainText } from './plain-text.js';
 
 /** For a person: the message, its stable reason, and each field that is wrong on a line of its own. */
@@ -10,4 +11,13 @@ export const describeFault = ({ message, reason, detail }: Fault): string =>
       const wanted = expected.startsWith('got ') ? expected : `${got}expected ${expected}`;
       return `  ${plainText(field)}: ${plainText(wanted)}`;
     }),
+    ...(remedyOf(reason) === null ? [] : [`  What to do: ${remedyOf(reason)}.`]),
   ].join('\n');
+
+/** null: there is nothing to do, or nothing that is not in the message. */
+const remedyOf = (reason: string): string | null => {
+  const remedy = Object.hasOwn(REASONS, reason) ? REASONS[reason]?.remedy : undefined;
+  return remedy === undefined || remedy === 'nothing' || reason === 'INVALID_FIELDS'
+    ? null
+    : remedy;
+};
