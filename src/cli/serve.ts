@@ -60,8 +60,7 @@ const serve = async ({
     const code = await stopping;
     const overdue = setTimeout(() => {
       log.error({ stopTimeoutMs: config.stopTimeoutMs }, 'stop is overdue; cut off');
-      log.flush();
-      process.exit(FAILED);
+      void log.flush().finally(() => process.exit(FAILED));
     }, config.stopTimeoutMs + OVERDUE_MS);
     overdue.unref();
     await app.stop();
@@ -72,6 +71,6 @@ const serve = async ({
     log.error({ error }, `can’t serve: ${what}`);
     return FAILED;
   } finally {
-    log.flush();
+    await log.flush();
   }
 };

@@ -28,6 +28,8 @@ type Part =
   | { readonly kind: 'degraded'; readonly reason: string }
   | { readonly kind: 'down'; readonly reason: string };
 
+const why = (part: Part): string => (part.kind === 'up' ? '' : part.reason);
+
 /** `needed` parts are down until they say that they are up. */
 export const createHealthBoard = (needed: readonly string[]): HealthBoard => {
   const parts = new Map<string, Part>(
@@ -43,10 +45,11 @@ export const createHealthBoard = (needed: readonly string[]): HealthBoard => {
   });
 
   const set = (name: string, part: Part): void => {
-    const before = current();
+    const before = parts.get(name) ?? { kind: 'up' };
     parts.set(name, part);
+    // Told once a change: a host has a part for each VM, and they come up together.
+    if (listeners.size === 0 || (before.kind === part.kind && why(before) === why(part))) return;
     const after = current();
-    if (before.serving === after.serving && before.detail.join() === after.detail.join()) return;
     for (const listener of [...listeners]) listener(after);
   };
 

@@ -1,10 +1,11 @@
-import { write, writeSync } from 'node:fs';
+import { write } from 'node:fs';
+import { withDeadline } from '../lib/with-deadline.js';
 
 /** Writes lines to a file descriptor, in order, without ever waiting for its reader. */
 export interface LineWriter {
   write(line: string): void;
-  /** Hands over what is still held, now; gives up on a reader that takes nothing. */
-  flush(): void;
+  /** Resolves when all is written. After a second with a reader that takes nothing, this and what follows is lost. */
+  flush(): Promise<void>;
 }
 
 /**
@@ -13,12 +14,15 @@ export interface LineWriter {
  */
 const MAX_HELD = 4 * 1024 * 1024;
 const BUSY_RETRY_MS = 50;
+const FLUSH_TIMEOUT_MS = 1_000;
 
 export const createLineWriter = (fd: number, maxHeld = MAX_HELD): LineWriter => {
   let held: Buffer[] = [];
   let heldBytes = 0;
   let writing = false;
   let dropped = 0;
+  let givenUp = false;
+  let onIdle: (() => void) | null = null;
 
   const take = (): Buffer => {
     const batch = Buffer.concat(held);
@@ -28,6 +32,11 @@ export const createLineWriter = (fd: number, maxHeld = MAX_HELD): LineWriter => 
   };
 
   const put = (batch: Buffer): void => {
+    if (givenUp) {
+      writing = false;
+      next();
+      return;
+    }
     writing = true;
     write(fd, batch, (error, written) => {
       if (error !== null && isBusy(error)) {
@@ -43,7 +52,9 @@ export const createLineWriter = (fd: number, maxHeld = MAX_HELD): LineWriter => 
   };
 
   const next = (): void => {
-    if (!writing && held.length > 0) put(take());
+    if (writing) return;
+    if (held.length > 0 && !givenUp) put(take());
+    else onIdle?.();
   };
 
   const hold = (line: string): void => {
@@ -54,6 +65,7 @@ export const createLineWriter = (fd: number, maxHeld = MAX_HELD): LineWriter => 
 
   return {
     write: (line) => {
+      if (givenUp) return;
       if (heldBytes + line.length > maxHeld) {
         dropped += 1;
         return;
@@ -65,14 +77,13 @@ export const createLineWriter = (fd: number, maxHeld = MAX_HELD): LineWriter => 
       hold(line);
       next();
     },
-    flush: () => {
-      for (let batch = take(); batch.length > 0; ) {
-        try {
-          batch = batch.subarray(writeSync(fd, batch));
-        } catch {
-          return;
-        }
-      }
+    flush: async () => {
+      // One that is under way in a thread can't be overtaken: its lines come first.
+      const idle = new Promise<true>((resolve) => {
+        onIdle = () => resolve(true);
+      });
+      next();
+      if ((await withDeadline(FLUSH_TIMEOUT_MS, idle)) === undefined) givenUp = true;
     },
   };
 };

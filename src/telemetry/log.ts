@@ -17,8 +17,8 @@ export interface LogOptions {
 }
 
 export interface Log extends Logger {
-  /** Writes out what is still buffered. Call it last. */
-  flush(): void;
+  /** Writes out what is still buffered, within a second. Call it last. */
+  flush(): Promise<void>;
 }
 
 export const createLog = async (options: LogOptions): Promise<Log> => {
@@ -51,7 +51,7 @@ const plainValue = (value: unknown): unknown => {
 
 interface Sink {
   readonly stream: pino.DestinationStream;
-  readonly flush: () => void;
+  readonly flush: () => Promise<void>;
 }
 
 const jsonSink = (fd: number): Sink => {
@@ -79,6 +79,6 @@ const endOfLog = (): void => {
   // A reader that has gone away (EPIPE) ends the log, not the program.
 };
 
-const writtenAtOnce = (): void => {
+const writtenAtOnce = async (): Promise<void> => {
   // Nothing is buffered in a synchronous stream.
 };

@@ -15,8 +15,8 @@ const logTo = async (options: Partial<LogOptions> = {}) => {
   const log = await createLog({ level: 'info', format: 'auto', terminal: false, fd, ...options });
   return {
     log,
-    text: () => {
-      log.flush();
+    text: async () => {
+      await log.flush();
       return readFileSync(file, 'utf8');
     },
   };
@@ -33,7 +33,7 @@ test('one JSON object a line when nobody looks, with its level, time and fields'
   log.info({ vm: 'web-1', data: [255n], word: 2n ** 64n - 1n }, 'event');
   log.child({ part: 'journal' }).warn({}, 'slow');
   log.debug({}, 'not at this level');
-  const [event, slow, ...more] = jsonOf(text());
+  const [event, slow, ...more] = jsonOf(await text());
   expect(event).toMatchObject({
     level: 'info',
     host: 'h',
@@ -51,7 +51,7 @@ test('a fault is its reason and message, another error keeps its stack', async (
   const { log, text } = await logTo();
   log.error({ error: new Fault('UNAVAILABLE', 'STOPPING', 'is stopping') }, 'a');
   log.error({ error: new TypeError('odd') }, 'b');
-  const [fault, defect] = jsonOf(text());
+  const [fault, defect] = jsonOf(await text());
   expect(fault?.['error']).toEqual({ reason: 'STOPPING', message: 'is stopping' });
   expect(defect?.['error']).toMatchObject({
     message: 'odd',
@@ -62,22 +62,22 @@ test('a fault is its reason and message, another error keeps its stack', async (
 test('text of a guest stays inside its line', async () => {
   const { log, text } = await logTo();
   log.info({ guest: 'a\n{"level":"fatal"}\u001b[2J' }, 'event');
-  expect(text().trim().split('\n')).toHaveLength(1);
+  expect((await text()).trim().split('\n')).toHaveLength(1);
   const pretty = await logTo({ format: 'pretty' });
   pretty.log.info({ guest: 'a\nb\u001b[2J' }, 'event');
-  expect(pretty.text().trim().split('\n')).toHaveLength(1);
-  expect(pretty.text()).not.toContain('\u001b[2J');
+  expect((await pretty.text()).trim().split('\n')).toHaveLength(1);
+  expect(await pretty.text()).not.toContain('\u001b[2J');
 });
 
 test('pretty for a person, in colour on a terminal alone', async () => {
   const terminal = await logTo({ terminal: true });
   terminal.log.info({ vm: 'web-1' }, 'event');
-  expect(terminal.text()).toContain('\u001b[');
-  expect(terminal.text()).toContain('event');
+  expect(await terminal.text()).toContain('\u001b[');
+  expect(await terminal.text()).toContain('event');
   const forced = await logTo({ format: 'pretty' });
   forced.log.info({ vm: 'web-1' }, 'event');
-  expect(forced.text()).toMatch(/INFO.*event.*web-1/);
-  expect(forced.text()).not.toContain('\u001b[');
+  expect(await forced.text()).toMatch(/INFO.*event.*web-1/);
+  expect(await forced.text()).not.toContain('\u001b[');
 });
 
 test('a log that can not be written does not stop the program', async () => {
@@ -85,10 +85,27 @@ test('a log that can not be written does not stop the program', async () => {
   log.info({}, 'goes nowhere');
   let turns = 0;
   await waitFor('some turns of the event loop', () => ++turns > 5);
-  expect(text()).toBe('');
+  expect(await text()).toBe('');
 });
 
 describe('createLineWriter', () => {
+  test('a flush gives up on a reader that takes nothing, and holds nothing for it from then on', async () => {
+    const fifo = join(await privateFolder(), 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    const fd = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+    onTestFinished(() => closeSync(fd));
+    const writer = createLineWriter(fd);
+    writer.write('x'.repeat(1_000_000));
+    await writer.flush();
+    const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+    onTestFinished(() => closeSync(reader));
+    expect(readSync(reader, Buffer.alloc(200_000))).toBe(65_536);
+    writer.write('too late');
+    await writer.flush();
+    // EAGAIN: nothing there.
+    expect(() => readSync(reader, Buffer.alloc(1))).toThrow('EAGAIN');
+  });
+
   test('writes every line, in order', async () => {
     const file = join(await privateFolder(), 'log');
     const fd = openSync(file, 'w');

@@ -44,7 +44,7 @@ const demo = async (): Promise<number> => {
     });
     try {
       const chapters = await tellStory(app.server.address, guests);
-      log.flush();
+      await log.flush();
       say(`\n${renderTable(chapters)}\n`);
       const complaints = chapters.flatMap(({ vm, complaints: of }) => of.map((c) => `${vm}: ${c}`));
       say(
@@ -57,7 +57,7 @@ const demo = async (): Promise<number> => {
       return complaints.length === 0 ? 0 : 1;
     } finally {
       await app.stop();
-      log.flush();
+      await log.flush();
     }
   } catch (error) {
     say(`The demo failed: ${error instanceof Error ? error.message : String(error)}`);
