@@ -4,7 +4,7 @@ import type { Config, RedisBusConfig } from './config/config.js';
 import { openPolicySource, type PolicySource } from './config/policy-source.js';
 import { dumpFloorBytes, makeDumpTarget } from './dumps/dump-target.js';
 import { type RunningEngine, startEngine } from './engine/create-engine.js';
-import { encodeRecord, lossRecord } from './engine/records.js';
+import { encodeRecord, hostClosedRecord, lossRecord } from './engine/records.js';
 import type { Journal } from './journal/journal.js';
 import { openLmdbJournal } from './journal/lmdb/lmdb-journal.js';
 import { type Retention, startRetention } from './journal/retention.js';
@@ -52,6 +52,8 @@ export interface App {
 
 /** How often a disk that fills up is noticed, that it is free again, and that the journal is broken. */
 const JOURNAL_LOOK_MS = 1_000;
+/** A stop waits at most so long for the fleet bus; what it has not got by then follows after the next start. */
+const BUS_DRAIN_MS = 10_000;
 /** How often it is noticed how the fleet bus does. */
 const BUS_LOOK_MS = 1_000;
 /** Records behind that are no more the usual few. */
@@ -101,7 +103,7 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
     if (relay !== null) {
       metrics?.watchBus(() => relay.status(), journal);
       ends.push(watchRelay(relay, health));
-      ends.push(() => relay.stop(config.stopTimeoutMs / 4));
+      ends.push(() => relay.stop(Math.min(BUS_DRAIN_MS, config.stopTimeoutMs / 4)));
     }
 
     const registry = parts.drivers ?? defaultDrivers(clock, log);
@@ -227,6 +229,7 @@ const relayInto = async (
         lossRecord(clock.now(), '', first, last, 'the journal dropped it before the bus had it'),
       );
     },
+    closedRecord: () => encodeRecord(hostClosedRecord(clock.now(), 'it was asked to stop')),
     wallMs,
     log,
     ...(metrics !== null && { onStatus: metrics.busChanged }),

@@ -19,6 +19,8 @@ export interface RelayOptions {
   readonly bus: Bus;
   /** A record over `first` to `last`, which the journal dropped before the bus had them. */
   readonly lossMarker: (first: Sequence, last: Sequence) => Uint8Array;
+  /** The record that a stop ends the journal with, so that whoever reads it sees that the host went on purpose. */
+  readonly closedRecord?: () => Uint8Array;
   /** Milliseconds since the epoch. */
   readonly wallMs: () => number;
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
@@ -46,7 +48,10 @@ export interface Relay {
   status(): RelayStatus;
   /** The lowest sequence that the bus needs or may need again; all is needed while that is not known. */
   floor(): Sequence;
-  /** Publishes what is durable by now for at most `drainMs`, says that the host left, and closes the bus. Idempotent. */
+  /**
+   * Journals that the host closes, publishes all that is durable for at most `drainMs`, says that the host left, and
+   * closes the bus. What is not published by then follows after the next start. Idempotent.
+   */
   stop(drainMs: number): Promise<void>;
 }
 
@@ -168,10 +173,21 @@ export const startRelay = (options: RelayOptions): Relay => {
   });
   const running = run();
 
+  const appendClosed = async (): Promise<void> => {
+    if (options.closedRecord === undefined) return;
+    const records = [{ vm: '', bytes: options.closedRecord() }];
+    try {
+      await journal.append({ kind: 'outcome', records, rows: [] }).durable;
+    } catch (error) {
+      log.warn({ fault: String(error) }, 'the journal has no record of this stop');
+    }
+  };
   const stop = async (drainMs: number): Promise<void> => {
+    const until = performance.now() + drainMs;
+    await withDeadline(drainMs, appendClosed());
     ask = 'drain';
     bell.ring();
-    await withDeadline(drainMs, running);
+    await withDeadline(Math.max(0, until - performance.now()), running);
     ask = 'end';
     bell.ring();
     const ended = await withDeadline(

@@ -86,7 +86,7 @@ export const addEventsCommand = (program: Command): void => {
       .description('list what was seen, decided and done')
       .option('-f, --follow', 'go on with what comes')
       .option('--vm <ID...>', 'only of these VMs')
-      .option('--kind <KIND...>', 'only event, decision, step, vm, policy, operator or loss')
+      .option('--kind <KIND...>', 'only event, decision, step, vm, policy, operator, loss or host')
       .option('--after <SEQUENCE>', 'all records behind this one', sequenceOf)
       .option('-n, --limit <COUNT>', 'the newest so many; 0: all', countOf, 50)
       .option('--json', 'one JSON object a line'),

@@ -17,7 +17,11 @@ export const addFleetCommand = (program: Command): void => {
       .description('follow the records of all hosts')
       .option('--host <NAME...>', 'only of these hosts')
       .option('--vm <ID...>', 'only of these VMs')
-      .option('--kind <KIND...>', 'only event, decision, step, vm, policy, operator or loss', kinds)
+      .option(
+        '--kind <KIND...>',
+        'only event, decision, step, vm, policy, operator, loss or host',
+        kinds,
+      )
       .option('--from <WHERE>', 'beginning or now', from, 'now')
       .option('--until-newest', 'end at what is the newest now')
       .option('--json', 'one JSON object a line'),
@@ -73,7 +77,7 @@ const withFleet = async (
   }
 };
 
-const KINDS = ['event', 'decision', 'step', 'vm', 'policy', 'operator', 'loss'];
+const KINDS = ['event', 'decision', 'step', 'vm', 'policy', 'operator', 'loss', 'host'];
 
 const kinds = (text: string, before: readonly string[] = []): string[] => {
   if (KINDS.includes(text)) return [...before, text];

@@ -1,4 +1,4 @@
-import { type Record, StepState } from '../gen/vmwarden/v1/record.js';
+import { HostState, type Record, StepState } from '../gen/vmwarden/v1/record.js';
 import { Initiator, Origin, type SystemEvent } from '../gen/vmwarden/v1/system_event.js';
 import { sayDuration } from '../lib/duration.js';
 import { saySize } from '../lib/size.js';
@@ -40,6 +40,8 @@ export const recordText = ({ body }: Record): string => {
       const { firstSequence, lastSequence, reason } = body.value;
       return `records ${firstSequence} to ${lastSequence} are gone: ${reason}`;
     }
+    case 'host':
+      return `vmwarden ${body.value.state === HostState.CLOSED ? 'ended in order' : 'says something new'}: ${body.value.reason}`;
   }
 };
 

@@ -16,10 +16,10 @@ export const busOf = (
   at: (path: string, text: string) => string,
 ): BusConfig | null => {
   if (kindOf(written) === 'local') return { kind: 'local' };
-  const place = placeOf(written);
-  if (place === null) return null;
   const file = (path: string, text: string | undefined): string | null =>
     text === undefined ? null : at(path, text);
+  const place = placeOf(written, file);
+  if (place === null) return null;
   const { tls, trim, url } = written;
   return {
     kind: 'redis',
@@ -42,9 +42,18 @@ export const busOf = (
   };
 };
 
-const placeOf = ({ url, sentinel, cluster }: Written): RedisPlace | null => {
+const placeOf = (
+  { url, sentinel, cluster }: Written,
+  file: (path: string, text: string | undefined) => string | null,
+): RedisPlace | null => {
   if (sentinel !== undefined) {
-    return { kind: 'sentinel', name: sentinel.name ?? 'mymaster', addresses: sentinel.nodes };
+    return {
+      kind: 'sentinel',
+      name: sentinel.name ?? 'mymaster',
+      addresses: sentinel.nodes,
+      username: sentinel.username ?? null,
+      passwordFile: file('bus.sentinel.passwordFile', sentinel.passwordFile),
+    };
   }
   if (cluster !== undefined) return { kind: 'cluster', addresses: cluster.nodes };
   return url?.at ?? null;
@@ -75,6 +84,11 @@ export const busFindings = (written: Written): Finding[] => {
   }
   if (key !== undefined && cert === undefined) {
     found.push(finding(['bus', 'tls', 'key'], 'expected bus.tls.cert beside it'));
+  }
+  const { sentinel } = written;
+  if (sentinel?.username !== undefined && sentinel.passwordFile === undefined) {
+    const beside = 'expected bus.sentinel.passwordFile beside it';
+    found.push(finding(['bus', 'sentinel', 'username'], beside));
   }
   if (written.username !== undefined && written.passwordFile === undefined) {
     found.push(finding(['bus', 'username'], 'expected bus.passwordFile beside it'));

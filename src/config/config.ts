@@ -80,6 +80,9 @@ export type RedisPlace =
       readonly kind: 'sentinel';
       readonly name: string;
       readonly addresses: readonly RedisAddress[];
+      /** For the Sentinels themselves, which have users of their own; absent: they want none. */
+      readonly username?: string | null;
+      readonly passwordFile?: string | null;
     }
   | { readonly kind: 'cluster'; readonly addresses: readonly RedisAddress[] };
 

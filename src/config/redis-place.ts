@@ -7,7 +7,7 @@ export interface RedisUrl {
 }
 
 export const REDIS_URL_EXPECTED =
-  'redis://HOST:PORT, rediss://HOST:PORT (TLS) or the absolute path of a unix socket; user and password go to bus.username and bus.passwordFile';
+  'redis://HOST:PORT, rediss://HOST:PORT (TLS) or the absolute path of a unix socket; without a database number, since it is always database 0; user and password go to bus.username and bus.passwordFile';
 
 /** null: something else. The port is 6379 unless said. */
 export const parseRedisUrl = (text: string): RedisUrl | null => {

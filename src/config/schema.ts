@@ -81,6 +81,8 @@ const bus = z.strictObject({
     .strictObject({
       name: matching(/^[\w.-]{1,128}$/, '1 to 128 characters of a-z A-Z 0-9 _ . -').optional(),
       nodes: redisNodes,
+      username: matching(/^[!-~]{1,128}$/, '1 to 128 printable ASCII characters').optional(),
+      passwordFile: path.optional(),
     })
     .optional(),
   cluster: z.strictObject({ nodes: redisNodes }).optional(),

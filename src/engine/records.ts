@@ -1,5 +1,6 @@
 import type { EventReport, ReportKey } from '../event/report.js';
 import {
+  HostState,
   type OperatorAct,
   type PlannedStep,
   Record,
@@ -210,6 +211,10 @@ export const lossRecord = (
     $case: 'loss',
     value: { firstSequence: BigInt(first), lastSequence: BigInt(last), reason },
   });
+
+/** The last record of a life that ends in order. */
+export const hostClosedRecord = (now: Moment, reason: string): Record =>
+  record(now, '', '', { $case: 'host', value: { state: HostState.CLOSED, reason } });
 
 export const encodeRecord = (value: Record): Uint8Array => Record.encode(value).finish();
 

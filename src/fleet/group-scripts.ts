@@ -1,3 +1,4 @@
+import { ENDED_AT } from '../bus/redis/ended-lua.js';
 import { redisScript } from '../bus/redis/script.js';
 
 /**
@@ -27,12 +28,27 @@ for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 return 1
 `);
 
-/** ARGV: token, milliseconds. Answers the marks; false: another one has it. */
-export const ACQUIRE = redisScript(`
+/**
+ * Forgets marks of journals that their host has left for another one, so long ago that nobody knows where they ended:
+ * none of their records is published again. ARGV: token, milliseconds. Answers the marks; false: another one has it.
+ */
+export const ACQUIRE = redisScript(`${ENDED_AT}
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return false end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return redis.call('HGETALL', KEYS[2])
+local marks, kept = redis.call('HGETALL', KEYS[2]), {}
+for i = 1, #marks, 2 do
+  local host, journal = string.match(marks[i], '^(.*)/([^/]*)$')
+  local now = host and redis.call('HGET', KEYS[3], host)
+  local current = now and string.match(now, '^[^:]*')
+  if current and current ~= journal and not endedAt(redis.call('HGET', KEYS[4], host), journal) then
+    redis.call('HDEL', KEYS[2], marks[i])
+  else
+    table.insert(kept, marks[i])
+    table.insert(kept, marks[i + 1])
+  end
+end
+return kept
 `);
 
 /** ARGV: token, milliseconds. Answers 1: still ours. */

@@ -1,4 +1,4 @@
-import { metaKey, partitionOf, publishedKey, recordsKey } from '../bus/redis/keys.js';
+import { endedKey, metaKey, partitionOf, publishedKey, recordsKey } from '../bus/redis/keys.js';
 import type { PartitionKeys } from './partition-store.js';
 
 export { metaKey, partitionOf, publishedKey, recordsKey };
@@ -18,6 +18,7 @@ export const groupKeys = (fleet: string, partitions: number, group: string): Gro
     return {
       records: recordsKey(fleet, index),
       published: publishedKey(fleet, index),
+      ended: endedKey(fleet, index),
       lease: `${prefix}:lease:${group}`,
       marks: `${prefix}:acked:${group}`,
       parked: parkedKey(fleet, index),

@@ -30,6 +30,8 @@ export interface HostMark {
 export interface PartitionKeys {
   readonly records: string;
   readonly published: string;
+  /** Where journals of its hosts ended, see `endedKey`. */
+  readonly ended: string;
   readonly lease: string;
   readonly marks: string;
   readonly parked: string;
@@ -71,9 +73,10 @@ export class PartitionStore {
   }
 
   async acquire(): Promise<Fenced<readonly HostMark[]>> {
-    const { lease, marks } = this.#keys;
+    const { lease, marks, published, ended } = this.#keys;
     const { token, leaseMs } = this.#member;
-    const answer = await this.#connection.run(ACQUIRE, [lease, marks], [token, leaseMs]);
+    const keys = [lease, marks, published, ended];
+    const answer = await this.#connection.run(ACQUIRE, keys, [token, leaseMs]);
     if (!Array.isArray(answer)) return 'lost';
     const found: HostMark[] = [];
     for (const [field, value] of hashOf(answer)) {

@@ -10,7 +10,13 @@ export interface RedisOptions {
    */
   readonly url?: string;
   /** In place of `url`: Sentinels, and the name that they know the master by. */
-  readonly sentinel?: { readonly name: string; readonly addresses: readonly RedisAddress[] };
+  readonly sentinel?: {
+    readonly name: string;
+    readonly addresses: readonly RedisAddress[];
+    /** For the Sentinels themselves, when they want a user and password of their own. */
+    readonly username?: string;
+    readonly passwordFile?: string;
+  };
   /** In place of `url`: nodes of a Cluster; one that answers is enough. */
   readonly cluster?: readonly RedisAddress[];
   readonly username?: string;
@@ -92,5 +98,6 @@ const urlProblem = (text: string): Violation => ({
   field: 'url',
   // It may hold a password.
   value: text.replace(/\/\/.*@/, '//...@').slice(0, 200),
-  expected: 'redis://HOST:PORT, rediss://HOST:PORT or the absolute path of a socket',
+  expected:
+    'redis://HOST:PORT, rediss://HOST:PORT or the absolute path of a socket; without a database number, since it is always database 0',
 });

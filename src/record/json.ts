@@ -3,6 +3,7 @@ import {
   type Decision,
   Disposition,
   type EventRecord,
+  HostState,
   Phase,
   type PlannedStep,
   PolicyMode,
@@ -73,6 +74,8 @@ const bodyJson = (body: Body): JsonObject => {
         reason,
       };
     }
+    case 'host':
+      return { ...body.value, state: wordOf(HostState, body.value.state) };
   }
 };
 

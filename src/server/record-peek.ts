@@ -9,6 +9,7 @@ export const RECORD_KINDS: ReadonlyMap<number, string> = new Map([
   [14, 'policy'],
   [15, 'operator'],
   [16, 'loss'],
+  [17, 'host'],
 ]);
 
 export interface RecordPeek {

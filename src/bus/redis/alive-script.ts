@@ -1,3 +1,4 @@
+import { ENDED_AT } from './ended-lua.js';
 import { redisScript } from './script.js';
 
 /**
@@ -13,7 +14,7 @@ import { redisScript } from './script.js';
  * Answers ['ok', published or '', sequence where our journal ended or '']
  *   | ['twin', the other as in the hash] | ['error', Redis' words]
  */
-export const ALIVE = redisScript(`
+export const ALIVE = redisScript(`${ENDED_AT}
 local host, mine, instance, verb = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local rivalField = host .. '/rival'
 
@@ -54,7 +55,7 @@ local function alive()
   try('HSET', KEYS[1], host, me('alive'))
   if rival and not rival.mine and rival.lives then return {'twin', rival.text} end
   if rival then try('HDEL', KEYS[1], rivalField) end
-  return {'ok', try('HGET', KEYS[2], host) or '', try('HGET', KEYS[3], host .. '/' .. mine) or ''}
+  return {'ok', try('HGET', KEYS[2], host) or '', endedAt(try('HGET', KEYS[3], host), mine) or ''}
 end
 
 local fine, answer = pcall(alive)

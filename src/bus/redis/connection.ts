@@ -19,6 +19,8 @@ export interface Connection {
   /** For commands without a key: at the node that has `key`. */
   callAt(key: string, command: string, args: readonly Argument[]): Promise<unknown>;
   run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
+  /** How often the server had to be sent a script's text: then what was sent behind the script came before it. */
+  readonly texts: number;
   /** At once; commands under way reject, and `onLost` is not called. */
   close(): void;
 }
@@ -89,8 +91,12 @@ export const connect = async (options: ConnectOptions): Promise<Connection> => {
   const call: Connection['call'] = (command, args) => client.callBuffer(command, [...args]);
   const send = async (command: string, args: readonly Argument[]): Promise<unknown> =>
     await client.sendCommand(new clients.BulkCommand(command, [...args], { replyEncoding: null }));
+  let texts = 0;
   return {
     where,
+    get texts() {
+      return texts;
+    },
     call,
     callAt: async (key, command, args) =>
       (await nodeOf(client, key)).callBuffer(command, [...args]),
@@ -101,6 +107,7 @@ export const connect = async (options: ConnectOptions): Promise<Connection> => {
       } catch (error) {
         // A server that restarted, or a new master, has not seen it yet.
         if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
+        texts += 1;
         return await send('eval', [lua, ...rest]);
       }
     },
@@ -112,7 +119,7 @@ const makeClient = ({ Cluster, Redis }: Clients, options: ConnectOptions): Redis
   const { config, timeoutMs } = options;
   const shared = sharedOptions(options);
   if (config.at.kind !== 'cluster')
-    return new Redis({ ...shared, ...placeOptions(config.at, shared) });
+    return new Redis({ ...shared, ...placeOptions(config.at, options.credentials) });
   return new Cluster([...config.at.addresses], {
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -141,7 +148,7 @@ const sharedOptions = ({ config, credentials, timeoutMs }: ConnectOptions): Conn
 
 const placeOptions = (
   at: Exclude<RedisPlace, { kind: 'cluster' }>,
-  { tls }: ConnectionOptions,
+  { tls, sentinelPassword }: Credentials,
 ): ConnectionOptions => {
   switch (at.kind) {
     case 'single':
@@ -153,7 +160,9 @@ const placeOptions = (
         name: at.name,
         sentinels: [...at.addresses],
         sentinelRetryStrategy: () => null,
-        ...(tls !== undefined && { enableTLSForSentinelMode: true, sentinelTLS: tls }),
+        ...(tls !== null && { enableTLSForSentinelMode: true, sentinelTLS: tls }),
+        ...(typeof at.username === 'string' && { sentinelUsername: at.username }),
+        ...(sentinelPassword !== null && { sentinelPassword }),
       };
   }
 };

@@ -6,6 +6,8 @@ import { sha256 } from '../../lib/sha256.js';
 /** What files say of how to get in, as they are now. */
 export interface Credentials {
   readonly password: string | null;
+  /** Of the Sentinels. */
+  readonly sentinelPassword: string | null;
   readonly tls: {
     readonly ca?: string;
     readonly cert?: string;
@@ -18,19 +20,22 @@ export interface Credentials {
 
 /** Faults: BUS_DENIED, naming the file that can't be read. */
 export const readCredentials = async ({
+  at,
   passwordFile,
   tls,
-}: Pick<RedisBusConfig, 'passwordFile' | 'tls'>): Promise<Credentials> => {
-  const [password, ca, cert, key] = await Promise.all([
+}: Pick<RedisBusConfig, 'at' | 'passwordFile' | 'tls'>): Promise<Credentials> => {
+  const sentinelFile = at.kind === 'sentinel' ? (at.passwordFile ?? null) : null;
+  const [password, sentinelPassword, ca, cert, key] = await Promise.all([
     readText('bus.passwordFile', passwordFile),
+    readText('bus.sentinel.passwordFile', sentinelFile),
     readText('bus.tls.ca', tls?.ca ?? null),
     readText('bus.tls.cert', tls?.cert ?? null),
     readText('bus.tls.key', tls?.key ?? null),
   ]);
   const servername = tls?.serverName ?? null;
   return {
-    // Editors and `echo` end a file with a newline; no password ends with one.
-    password: password?.replace(/\r?\n$/, '') ?? null,
+    password: withoutNewline(password),
+    sentinelPassword: withoutNewline(sentinelPassword),
     tls:
       tls === null
         ? null
@@ -40,9 +45,12 @@ export const readCredentials = async ({
             ...(key !== null && { key }),
             ...(servername !== null && { servername }),
           },
-    digest: sha256(JSON.stringify([password, ca, cert, key])),
+    digest: sha256(JSON.stringify([password, sentinelPassword, ca, cert, key])),
   };
 };
+
+/** Editors and `echo` end a file with a newline; no password ends with one. */
+const withoutNewline = (text: string | null): string | null => text?.replace(/\r?\n$/, '') ?? null;
 
 const readText = async (field: string, file: string | null): Promise<string | null> => {
   if (file === null) return null;

@@ -66,6 +66,9 @@ export const toFault = (error: unknown, where: string): Fault => {
 const meaningOf = (said: string, systemCode: string | undefined): Meaning => {
   // Before Redis 7 an error inside a script is wrapped: `ERR Error running script ... -READONLY ...`.
   const word = /^(?:ERR .*?-)?([A-Z]{2,})\b/.exec(said)?.[1] ?? '';
+  if (/^All sentinels are unreachable.*\b(?:NOAUTH|WRONGPASS|NOPERM)\b/s.test(said)) {
+    return denied('The Sentinels refuse the login: see bus.sentinel.passwordFile');
+  }
   const known = MEANINGS[word];
   if (known !== undefined) return known;
   if (/CERT|TLS|SSL|UNABLE_TO_/.test(systemCode ?? '')) return denied('TLS failed: see bus.tls');

@@ -25,9 +25,11 @@ export const publishedKey = (fleet: string, partition: number): string =>
   `vmwarden:{${fleet}/${partition}}:published`;
 
 /**
- * Hash: `<host>/<journal id>` → sequence: where a journal of a host stopped when another one took over, so that it
- * goes on there if it ever comes back.
+ * Hash: host → `<journal id>:<sequence>,...`, newest first: where journals of the host stopped when another one took
+ * over, so that each goes on there if it ever comes back. Of a host the last `ENDED_MAX` are known.
  */
+export const ENDED_MAX = 8;
+
 export const endedKey = (fleet: string, partition: number): string =>
   `vmwarden:{${fleet}/${partition}}:ended`;
 

@@ -1,3 +1,5 @@
+import { ENDED_AT } from './ended-lua.js';
+import { ENDED_MAX } from './keys.js';
 import { redisScript } from './script.js';
 
 /**
@@ -10,7 +12,7 @@ import { redisScript } from './script.js';
  *
  * Answers ['ok', last published sequence] | ['gap', what stands in the way] | ['error', Redis' words]
  */
-export const PUBLISH = redisScript(`
+export const PUBLISH = redisScript(`${ENDED_AT}
 local host, mine = ARGV[1], ARGV[2]
 local call = redis.call
 
@@ -40,7 +42,7 @@ local function publish()
     ours = tonumber(sequence)
     journal = ''
   elseif journal then
-    ours = tonumber(call('HGET', KEYS[4], host .. '/' .. mine) or 0)
+    ours = tonumber(endedAt(call('HGET', KEYS[4], host), mine) or 0)
   end
   if (journal or '') ~= replaces or from > ours + 1 then
     return {'gap', 'published is ' .. (published or 'nothing')}
@@ -62,8 +64,13 @@ local function publish()
   end
   if done > ours or (replaces ~= '' and not refused) then
     if replaces ~= '' then
-      call('HSET', KEYS[4], host .. '/' .. replaces, sequence)
-      call('HDEL', KEYS[4], host .. '/' .. mine)
+      local list, known = replaces .. ':' .. sequence, 1
+      for id, at in string.gmatch(call('HGET', KEYS[4], host) or '', '([^:,]*):(%d+)') do
+        if id ~= replaces and id ~= mine and known < ${ENDED_MAX} then
+          list, known = list .. ',' .. id .. ':' .. at, known + 1
+        end
+      end
+      call('HSET', KEYS[4], host, list)
     end
     call('HSET', KEYS[2], host, format(idForm, done))
     -- Now and then is enough: whole nodes of the stream go at once, of a hundred entries each.

@@ -114,6 +114,7 @@ export class RedisBus implements Bus {
     for (const { bytes } of batch.records) args.push(asBuffer(bytes));
     return await this.#guard(connection, async () => {
       const keys = [records, published, alive, ended];
+      const { texts } = connection;
       const answering = this.#run(connection, PUBLISH, keys, args);
       // Sent at once behind it, so that a batch costs one round trip; with a Cluster it has to know the node first.
       const waiting = this.#config.at.kind === 'cluster' ? null : this.#wait(connection);
@@ -123,7 +124,8 @@ export class RedisBus implements Bus {
         const text = `the batch from ${batch.from} of ${host} was refused: ${detail}`;
         throw new Fault('ABORTED', 'BUS_GAP', text);
       }
-      await (waiting ?? this.#wait(connection));
+      await waiting;
+      if (waiting === null || connection.texts !== texts) await this.#wait(connection);
       return Number(detail);
     });
   }

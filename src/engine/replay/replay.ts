@@ -152,6 +152,7 @@ export class Replay {
         operate(this.#lives, vm, sequence, body.value);
         return;
       case 'loss':
+      case 'host':
         return;
     }
   }

@@ -305,6 +305,40 @@ export function phaseToJSON(object: Phase): string {
   }
 }
 
+export enum HostState {
+  UNSPECIFIED = 0,
+  /** CLOSED - vmwarden ended in order: nobody answers this host's events until its next record. */
+  CLOSED = 1,
+  UNRECOGNIZED = -1,
+}
+
+export function hostStateFromJSON(object: any): HostState {
+  switch (object) {
+    case 0:
+    case "HOST_STATE_UNSPECIFIED":
+      return HostState.UNSPECIFIED;
+    case 1:
+    case "HOST_STATE_CLOSED":
+      return HostState.CLOSED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return HostState.UNRECOGNIZED;
+  }
+}
+
+export function hostStateToJSON(object: HostState): string {
+  switch (object) {
+    case HostState.UNSPECIFIED:
+      return "HOST_STATE_UNSPECIFIED";
+    case HostState.CLOSED:
+      return "HOST_STATE_CLOSED";
+    case HostState.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /**
  * An entry of the journal. It carries no sequence: that is the journal's key, and a field beside the
  * record wherever one is sent. Known everywhere by (host, journal id, sequence).
@@ -330,6 +364,7 @@ export interface Record {
     | { $case: "policy"; value: PolicyRevision }
     | { $case: "operator"; value: OperatorAct }
     | { $case: "loss"; value: LossMarker }
+    | { $case: "host"; value: HostUpdate }
     | undefined;
 }
 
@@ -518,6 +553,13 @@ export interface LossMarker {
   reason: string;
 }
 
+/** What became of the host's vmwarden. One that is killed writes none. */
+export interface HostUpdate {
+  state: HostState;
+  /** Why, in a sentence. */
+  reason: string;
+}
+
 function createBaseRecord(): Record {
   return { recordedAt: undefined, vmId: "", incidentId: "", monotonicUs: 0n, body: undefined };
 }
@@ -560,6 +602,9 @@ export const Record: MessageFns<Record> = {
         break;
       case "loss":
         LossMarker.encode(message.body.value, writer.uint32(130).fork()).join();
+        break;
+      case "host":
+        HostUpdate.encode(message.body.value, writer.uint32(138).fork()).join();
         break;
     }
     return writer;
@@ -666,6 +711,14 @@ export const Record: MessageFns<Record> = {
             message.body = { $case: "loss", value: LossMarker.decode(reader, reader.uint32()) };
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.body = { $case: "host", value: HostUpdate.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -714,6 +767,8 @@ export const Record: MessageFns<Record> = {
         ? { $case: "operator", value: OperatorAct.fromJSON(object.operator) }
         : isSet(object.loss)
         ? { $case: "loss", value: LossMarker.fromJSON(object.loss) }
+        : isSet(object.host)
+        ? { $case: "host", value: HostUpdate.fromJSON(object.host) }
         : undefined,
     };
   },
@@ -746,6 +801,8 @@ export const Record: MessageFns<Record> = {
       obj.operator = OperatorAct.toJSON(message.body.value);
     } else if (message.body?.$case === "loss") {
       obj.loss = LossMarker.toJSON(message.body.value);
+    } else if (message.body?.$case === "host") {
+      obj.host = HostUpdate.toJSON(message.body.value);
     }
     return obj;
   },
@@ -801,6 +858,12 @@ export const Record: MessageFns<Record> = {
       case "loss": {
         if (object.body?.value !== undefined && object.body?.value !== null) {
           message.body = { $case: "loss", value: LossMarker.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "host": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "host", value: HostUpdate.fromPartial(object.body.value) };
         }
         break;
       }
@@ -3334,6 +3397,91 @@ export const LossMarker: MessageFns<LossMarker> = {
     message.lastSequence = (object.lastSequence !== undefined && object.lastSequence !== null)
       ? BigInt(object.lastSequence)
       : 0n;
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseHostUpdate(): HostUpdate {
+  return { state: 0, reason: "" };
+}
+
+export const HostUpdate: MessageFns<HostUpdate> = {
+  encode(message: HostUpdate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== 0) {
+      writer.uint32(8).int32(message.state);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostUpdate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostUpdate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HostUpdate {
+    return {
+      state: isSet(object.state) ? hostStateFromJSON(object.state) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: HostUpdate): unknown {
+    const obj: any = {};
+    if (message.state !== 0) {
+      obj.state = hostStateToJSON(message.state);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HostUpdate>): HostUpdate {
+    return HostUpdate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HostUpdate>): HostUpdate {
+    const message = createBaseHostUpdate();
+    message.state = object.state ?? 0;
     message.reason = object.reason ?? "";
     return message;
   },
