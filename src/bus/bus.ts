@@ -1,4 +1,5 @@
 import type { Sequence } from '../journal/journal.js';
+import type { ReaderAtRisk } from './reader-at-risk.js';
 
 /**
  * Where the records of all hosts meet. The relay is the only one that publishes, batch after batch, in the order of
@@ -47,8 +48,9 @@ export interface Published {
 
 export interface Beat {
   readonly published: Published | null;
-  /** What an operator should know though the bus works: a reader that is about to lose records. Sentences. */
+  /** What an operator should know though the bus works. Sentences. */
   readonly warnings: readonly string[];
+  readonly readersAtRisk: readonly ReaderAtRisk[];
 }
 
 export interface Batch {

@@ -90,7 +90,7 @@ export class MemoryBus implements Bus {
   async beat(): Promise<Beat> {
     if (!this.#open) throw closed();
     this.#hold('beat');
-    return { published: this.#published(), warnings: [] };
+    return { published: this.#published(), warnings: [], readersAtRisk: [] };
   }
 
   async leave(): Promise<void> {

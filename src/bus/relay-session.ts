@@ -1,7 +1,7 @@
 import type { Journal, Sequence } from '../journal/journal.js';
 import type { Bell } from '../lib/bell.js';
 import { Fault, isFault } from '../lib/fault.js';
-import type { Bus, BusRecord, Published } from './bus.js';
+import type { Beat, Bus, BusRecord, Published } from './bus.js';
 import type { Pace } from './pace.js';
 
 export interface SessionLimits {
@@ -24,7 +24,7 @@ export interface SessionOptions {
   readonly onPublished: (sequence: Sequence) => void;
   /** The bus took something, or had nothing to take and is well. */
   readonly onProgress: () => void;
-  readonly onWarnings: (warnings: readonly string[]) => void;
+  readonly onWarnings: (beat: Omit<Beat, 'published'>) => void;
 }
 
 /** From `open` to the first failure: the cursor, and what is under way behind it. */
@@ -132,13 +132,13 @@ export class RelaySession {
     this.#beating = true;
     bus
       .beat()
-      .then(({ published, warnings }) => {
+      .then(({ published, ...told }) => {
         const has = published?.journalId === journal.id ? published.sequence : 0;
         if (has < acked) {
           throw new Fault('ABORTED', 'BUS_GAP', `the fleet bus had ${acked} and has ${has} now`);
         }
         onProgress();
-        onWarnings(warnings);
+        onWarnings(told);
       })
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {

@@ -4,9 +4,10 @@ import { Bell } from '../lib/bell.js';
 import { Fault, isFault } from '../lib/fault.js';
 import type { Logger } from '../lib/logger.js';
 import { withDeadline } from '../lib/with-deadline.js';
-import type { Bus } from './bus.js';
+import type { Beat, Bus } from './bus.js';
 import { Pace, type PaceLimits } from './pace.js';
 import { PublishedMarks } from './published-marks.js';
+import { type ReaderAtRisk, sayAtRisk } from './reader-at-risk.js';
 import { RelaySession, type SessionLimits } from './relay-session.js';
 
 export type RelayJournal = Pick<
@@ -61,6 +62,8 @@ export interface RelayStatus {
   readonly fault: Fault | null;
   /** What an operator should know though it works. */
   readonly warnings: readonly string[];
+  /** Consumer groups that trimming is about to take records from, as of the last look, each minute; also in `warnings`. */
+  readonly readersAtRisk: readonly ReaderAtRisk[];
   /** The last sequence that the bus is known to have; null: not asked yet. */
   readonly published: Sequence | null;
   /** Durable records that the bus is not known to have. */
@@ -88,7 +91,7 @@ export const startRelay = (options: RelayOptions): Relay => {
   const marks = new PublishedMarks(journal, limits.keepMs);
   let state: RelayStatus['state'] = 'connecting';
   let fault: Fault | null = null;
-  let warnings: readonly string[] = [];
+  let looked: Omit<Beat, 'published'> = { warnings: [], readersAtRisk: [] };
   let published: Sequence | null = null;
   let { newest } = journal.status();
   /** `drain`: go on until all is published; `end`: not a step further. */
@@ -98,7 +101,8 @@ export const startRelay = (options: RelayOptions): Relay => {
   const status = (): RelayStatus => ({
     state,
     fault,
-    warnings,
+    warnings: [...looked.warnings, ...looked.readersAtRisk.map(sayAtRisk)],
+    readersAtRisk: looked.readersAtRisk,
     published,
     lag: Math.max(0, newest - (published ?? 0)),
   });
@@ -126,11 +130,14 @@ export const startRelay = (options: RelayOptions): Relay => {
         marks.note(options.wallMs(), published ?? 0);
         become('relaying', null);
       },
-      onWarnings: (next) => {
-        const same = next.join('\n') === warnings.join('\n');
-        warnings = next;
+      onWarnings: (beat) => {
+        const same = wordsOf(beat) === wordsOf(looked);
+        const known = status().warnings;
+        looked = beat;
         if (!same) {
-          for (const warning of next) log.warn({}, warning);
+          for (const warning of status().warnings) {
+            if (!known.includes(warning)) log.warn({}, warning);
+          }
           options.onStatus?.(status());
         }
       },
@@ -216,6 +223,10 @@ export const startRelay = (options: RelayOptions): Relay => {
     },
   };
 };
+
+/** But for the numbers, which are others at each look: a log that says them each minute says nothing. */
+const wordsOf = ({ warnings, readersAtRisk }: Omit<Beat, 'published'>): string =>
+  JSON.stringify([warnings, readersAtRisk.map(({ stream, group }) => `${stream} ${group}`)]);
 
 const asFault = (error: unknown): Fault =>
   isFault(error)

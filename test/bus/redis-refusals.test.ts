@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Bus } from '../../src/bus/bus.js';
+import { sayAtRisk } from '../../src/bus/reader-at-risk.js';
 import type { RedisBusOptions } from '../../src/bus/redis/redis-bus.js';
 import type { RedisBusConfig } from '../../src/config/config.js';
 import { batchOf } from '../contract/bus.js';
@@ -167,6 +168,36 @@ describePart('redis-server', 'a Redis that can’t be used as it is', () => {
     });
   });
 
+  describe('by what it has forgotten', () => {
+    it('waits for a replica also when it has to be told the script anew', async () => {
+      const pair = await startRedisPair();
+      ends.push(() => pair.end());
+      await pair.synced();
+      const bus = busOf(pair.master, { minReplicas: 1 }, { timeoutMs: 600 });
+      await bus.open();
+      await pair.synced();
+      await pair.master.client.script('FLUSH');
+      pair.link.stall('server');
+      await expect(bus.publish(batchOf(1, 5))).rejects.toThrow('only 0 of bus.minReplicas 1');
+    });
+
+    it('knows where the last eight journals of a host ended, and no more', async () => {
+      const redis = await redisWith();
+      const journal = (index: number): string => `${index}`.repeat(4);
+      for (let index = 0; index < 10; index += 1) {
+        const config = busConfig(redis.port, { partitions: 1 });
+        const bus = redisBus(config, 'h', journal(index), { silentMs: 0 });
+        ends.push(() => bus.close());
+        await bus.open();
+        const replaces = index === 0 ? null : journal(index - 1);
+        await bus.publish({ ...batchOf(1, index + 1), replaces });
+        await bus.leave();
+      }
+      const known = Array.from({ length: 8 }, (_, at) => `${journal(8 - at)}:${9 - at}`);
+      expect(await redis.client.hget('vmwarden:{test/0}:ended', 'h')).toBe(known.join(','));
+    });
+  });
+
   describe('by who asks', () => {
     const rule = ['~vmwarden:*', '+@all', '-@dangerous', '+info'];
 
@@ -301,14 +332,18 @@ describePart('redis-server', 'a Redis that can’t be used as it is', () => {
       await bus.open();
       await bus.publish(batchOf(1, 70));
       await redis.client.xgroup('CREATE', RECORDS, 'slow', '0');
-      expect((await bus.beat()).warnings).toEqual([]);
+      expect((await bus.beat()).readersAtRisk).toEqual([]);
       await bus.publish(batchOf(71, 95));
-      expect((await bus.beat()).warnings).toEqual([expect.stringContaining('group slow')]);
+      expect((await bus.beat()).readersAtRisk).toMatchObject([
+        { stream: RECORDS, group: 'slow', behind: 95, share: 0.95 },
+      ]);
       await redis.client.xreadgroup('GROUP', 'slow', 'me', 'COUNT', 95, 'STREAMS', RECORDS, '>');
-      expect((await bus.beat()).warnings).toEqual([expect.stringContaining('group slow')]);
+      expect((await bus.beat()).readersAtRisk).toMatchObject([
+        { stream: RECORDS, group: 'slow', behind: 95, share: 0.95 },
+      ]);
       const pending = await redis.client.xrange(RECORDS, '-', '+');
       await redis.client.xack(RECORDS, 'slow', ...pending.map(([id]) => id));
-      expect((await bus.beat()).warnings).toEqual([]);
+      expect((await bus.beat()).readersAtRisk).toEqual([]);
     });
 
     it('warns of a group whose oldest record is about to be too old', async () => {
@@ -318,9 +353,10 @@ describePart('redis-server', 'a Redis that can’t be used as it is', () => {
       await bus.open();
       await bus.publish(batchOf(1, 2));
       await redis.client.xgroup('CREATE', RECORDS, 'slow', '0');
-      expect((await bus.beat()).warnings).toEqual([]);
+      expect((await bus.beat()).readersAtRisk).toEqual([]);
       aheadMs = 3_000_000;
-      expect((await bus.beat()).warnings).toEqual([expect.stringContaining('50 min old')]);
+      const [risk] = (await bus.beat()).readersAtRisk;
+      expect(risk && sayAtRisk(risk)).toContain('50 min old');
     });
   });
 });

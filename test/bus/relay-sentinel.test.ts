@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { describePart } from '../support/parts.js';
 import { busConfig, FLEET, redisBus } from '../support/redis-bus-rig.js';
@@ -56,5 +59,32 @@ describePart('redis-server', 'a Redis under Sentinel', () => {
     const entries = await readStreams(master.client, FLEET);
     expect(checkHost(entries, { ...(await rig.expectation()), coveredBy })).toEqual([]);
     expect(rig.told.some(({ state }) => state === 'waiting')).toBe(true);
+  });
+
+  it('is found through Sentinels that want a password of their own', async () => {
+    const [master] = nodes;
+    const guarded = await startRedisSentinel('guarded', master?.port ?? 0, 'sesame');
+    const dir = mkdtempSync(join(tmpdir(), 'vmwarden-sentinel-'));
+    const passwordFile = join(dir, 'password');
+    writeFileSync(passwordFile, 'sesame\n');
+    try {
+      const at = {
+        kind: 'sentinel',
+        name: 'guarded',
+        addresses: [{ host: '127.0.0.1', port: guarded.port }],
+      } as const;
+      const refused = redisBus(busConfig(at), 'x', 'a'.repeat(32), { timeoutMs: 2_000 });
+      await expect(refused.open()).rejects.toMatchObject({
+        reason: 'BUS_DENIED',
+        message: expect.stringContaining('bus.sentinel.passwordFile'),
+      });
+      refused.close();
+      const bus = redisBus(busConfig({ ...at, passwordFile }), 'x', 'a'.repeat(32));
+      expect(await bus.open()).toBeNull();
+      bus.close();
+    } finally {
+      await guarded.end();
+      rmSync(dir, { recursive: true });
+    }
   });
 });

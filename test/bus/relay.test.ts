@@ -239,6 +239,43 @@ describe('the relay', () => {
     expect(second.floor()).toBe(11);
   });
 
+  test('a stop journals that the host closes, behind all else, and publishes it', async () => {
+    const [journal, fleet] = [new MemoryJournal(), new MemoryFleet()];
+    await append(journal, 3);
+    const relay = startRelay({
+      journal,
+      bus: new MemoryBus(fleet, 'a', journal.id),
+      lossMarker: () => Buffer.from('lost'),
+      closedRecord: () => Buffer.from('closed'),
+      wallMs: Date.now,
+      log: silent,
+      limits: FAST,
+    });
+    await relay.stop(10_000);
+    expect(texts(fleet)).toEqual([...recordTexts(1, 3), 'closed']);
+    expect(relay.status()).toMatchObject({ state: 'stopped', lag: 0, published: 4 });
+  });
+
+  test('a stop without a bus leaves that record in the journal, and the next start publishes it', async () => {
+    const [journal, fleet] = [new MemoryJournal(), new MemoryFleet()];
+    const gone = new WrappedBus(new MemoryBus(fleet, 'a', journal.id));
+    gone.open = async () => {
+      throw new Fault('UNAVAILABLE', 'BUS_UNAVAILABLE', 'refused');
+    };
+    const options = {
+      journal,
+      lossMarker: () => Buffer.from('lost'),
+      closedRecord: () => Buffer.from('closed'),
+      wallMs: Date.now,
+      log: silent,
+      limits: FAST,
+    };
+    await startRelay({ ...options, bus: gone }).stop(20);
+    expect(fleet.entries).toEqual([]);
+    await caughtUp(start(journal, new MemoryBus(fleet, 'a', journal.id)));
+    expect(texts(fleet)).toEqual(['closed']);
+  });
+
   test('a stop drains what is durable, and does not wait for a bus that is gone', async () => {
     const [journal, fleet] = [new MemoryJournal(), new MemoryFleet()];
     const relay = start(journal, new MemoryBus(fleet, 'a', journal.id), { batchRecords: 1 });

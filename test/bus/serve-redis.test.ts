@@ -6,6 +6,7 @@ import { type App, startApp } from '../../src/app.js';
 import { aliveKey, parseAlive, partitionOf } from '../../src/bus/redis/keys.js';
 import type { Config } from '../../src/config/config.js';
 import { loadConfig } from '../../src/config/load-config.js';
+import { HostState, Record } from '../../src/gen/vmwarden/v1/record.js';
 import type { Logger } from '../../src/lib/logger.js';
 import { describePart } from '../support/parts.js';
 import { type RedisProcess, startRedisProcess } from '../support/redis-process.js';
@@ -66,6 +67,12 @@ describePart('redis-server', 'vmwarden with bus.kind redis', () => {
     await first.stop();
     const alive = await redis.client.hget(aliveKey('f', partitionOf('host-1', 64)), 'host-1');
     expect(parseAlive(alive ?? '')?.state).toBe('closed');
+    const last = (await readStreams(redis.client, 'f')).at(-1);
+    expect(last?.sequence).toBe(newest + 1);
+    expect(Record.decode(last?.data ?? Buffer.alloc(0)).body).toMatchObject({
+      $case: 'host',
+      value: { state: HostState.CLOSED },
+    });
 
     const second = await serve('data');
     await second.stop();

@@ -233,6 +233,11 @@ vms:
     ['bus: { url: "redis://h:99999" }', 'expected redis://HOST:PORT'],
     ['bus: { cluster: { nodes: [] } }', 'expected a list of HOST:PORT'],
     ['bus: { cluster: { nodes: [a:1, b] } }', 'bus.cluster.nodes[1]: got "b", expected HOST:PORT'],
+    ['bus: { url: "redis://h:1/3" }', 'without a database number'],
+    [
+      'bus: { sentinel: { nodes: [a:1], username: u } }',
+      'bus.sentinel.username: expected bus.sentinel.passwordFile beside it',
+    ],
     ['bus: { sentinel: { name: m } }', 'bus.sentinel.nodes: is missing; expected a list'],
     ['bus: { url: /s, tls: { cert: c } }', 'bus.tls.cert: expected bus.tls.key beside it'],
     ['bus: { url: /s, username: u }', 'bus.username: expected bus.passwordFile beside it'],

@@ -150,6 +150,25 @@ describePart('redis-server', 'a consumer of the fleet', () => {
     expect(seen[3]).toMatchObject({ record: { body: { $case: 'loss' } } });
   });
 
+  it('forgets what it acked of a journal that the host has left for good', async () => {
+    const partition = partitionOf('alpha', PARTITIONS);
+    const { marks, ended } = groupKeys(FLEET, PARTITIONS, 'g').partition(partition);
+    await rig.publisher.publish('alpha', 1, 2);
+    await rig.publisher.publish('alpha', 1, 2, { journalId: 'ffff' });
+    // It ended, and may come back.
+    await rig.redis.client.hset(ended, 'alpha', `${JOURNAL}:2`);
+    await take(rig.consume(), 5);
+    const acked = async (): Promise<string[]> => (await rig.redis.client.hkeys(marks)).sort();
+    await rig.publisher.publish('alpha', 3, 3, { journalId: 'ffff' });
+    await take(rig.consume({ consumer: 'next' }), 1);
+    expect(await acked()).toEqual([`alpha/${JOURNAL}`, 'alpha/ffff'].sort());
+    // Many later ones ended since.
+    await rig.redis.client.hset(ended, 'alpha', 'eeee:7');
+    await rig.publisher.publish('alpha', 4, 4, { journalId: 'ffff' });
+    await take(rig.consume({ consumer: 'last' }), 1);
+    expect(await acked()).toEqual(['alpha/ffff']);
+  });
+
   it('names what was trimmed away before it came back', async () => {
     await rig.publisher.publish('alpha', 1, 10);
     await take(rig.consume(), 3);

@@ -19,6 +19,7 @@ export interface RedisSentinel {
 export const startRedisSentinel = async (
   name: string,
   masterPort: number,
+  password: string | null = null,
 ): Promise<RedisSentinel> => {
   const dir = mkdtempSync(join(tmpdir(), 'vmwarden-sentinel-'));
   const port = await freePort();
@@ -33,13 +34,19 @@ export const startRedisSentinel = async (
       `sentinel monitor ${name} 127.0.0.1 ${masterPort} 1`,
       `sentinel down-after-milliseconds ${name} 300`,
       `sentinel failover-timeout ${name} 2000`,
+      ...(password === null ? [] : [`requirepass ${password}`]),
       '',
     ].join('\n'),
   );
   const child: ChildProcess = spawn(partPath('redis-server'), [file, '--sentinel'], {
     stdio: 'ignore',
   });
-  const client = new Redis({ port, lazyConnect: true, retryStrategy: () => null });
+  const client = new Redis({
+    port,
+    lazyConnect: true,
+    retryStrategy: () => null,
+    ...(password !== null && { password }),
+  });
   client.on('error', () => undefined);
   await waitFor('the Sentinel answers', () =>
     client.connect().then(

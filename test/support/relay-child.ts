@@ -57,6 +57,7 @@ const relay = startRelay({
   journal,
   bus,
   lossMarker,
+  closedRecord: () => payload(journal.next, 40),
   wallMs: Date.now,
   log: { info: silent, warn: silent, error: silent },
   limits: { ...SOON, batchRecords: 16 },

@@ -1,4 +1,4 @@
-import { sayDuration } from '../../lib/duration.js';
+import type { ReaderAtRisk } from '../reader-at-risk.js';
 import type { Connection } from './connection.js';
 
 /** A group that needs an entry at this share of the way to being trimmed is told of. */
@@ -9,36 +9,32 @@ export interface TrimLimits {
   readonly maxLength: number;
 }
 
-/** Consumer groups that are about to lose records to trimming, each in a sentence. */
-export const warnOfLag = async (
+/** Consumer groups that are about to lose records to trimming. */
+export const findReadersAtRisk = async (
   connection: Connection,
   records: string,
   limits: TrimLimits,
   nowMs: number,
-): Promise<string[]> => {
-  const warnings: string[] = [];
+): Promise<ReaderAtRisk[]> => {
+  const found: ReaderAtRisk[] = [];
   for (const group of await groupsOf(connection, records)) {
     const oldest = await oldestNeeded(connection, records, group);
     if (oldest === null) continue;
-    const ageMs = nowMs - timeOf(oldest);
-    const behind = group.lag + group.pending;
-    if (ageMs > NEAR * limits.maxAgeMs) {
-      const text = `its oldest unread record is ${sayDuration(ageMs)} old`;
-      warnings.push(`group ${group.name} is about to lose records of ${records}: ${text}`);
-    } else if (behind > NEAR * limits.maxLength) {
-      const text = `${behind} records are unread`;
-      warnings.push(`group ${group.name} is about to lose records of ${records}: ${text}`);
-    }
+    const oldestMs = nowMs - timeOf(oldest);
+    const unread = group.lag ?? (await estimateBehind(connection, records, oldest));
+    const behind = group.lag === null ? unread : unread + group.pending;
+    const share = Math.max(oldestMs / limits.maxAgeMs, behind / limits.maxLength);
+    if (share > NEAR) found.push({ stream: records, group: group.name, share, oldestMs, behind });
   }
-  return warnings;
+  return found;
 };
 
 interface Group {
   readonly name: string;
   readonly pending: number;
   readonly lastDelivered: string;
-  /** Entries never delivered; 0 where Redis (before 7) doesn't say. */
-  readonly lag: number;
+  /** Entries never delivered; null: Redis doesn't say (before 7, or when entries were deleted). */
+  readonly lag: number | null;
 }
 
 const groupsOf = async (connection: Connection, records: string): Promise<Group[]> => {
@@ -58,7 +54,7 @@ const groupsOf = async (connection: Connection, records: string): Promise<Group[
         name: field('name'),
         pending: Number(field('pending')),
         lastDelivered: field('last-delivered-id'),
-        lag: Number(field('lag')),
+        lag: /^\d+$/.test(field('lag')) ? Number(field('lag')) : null,
       },
     ];
   });
@@ -84,6 +80,25 @@ const oldestNeeded = async (
   ]);
   const entry: unknown = Array.isArray(next) ? next[0] : null;
   return Array.isArray(entry) ? String(entry[0]) : null;
+};
+
+/** As if entries had come evenly from the oldest to the newest. */
+const estimateBehind = async (
+  connection: Connection,
+  records: string,
+  oldestNeeded: string,
+): Promise<number> => {
+  const length = Number(await connection.call('XLEN', [records]));
+  const ends = await Promise.all([
+    connection.call('XRANGE', [records, '-', '+', 'COUNT', 1]),
+    connection.call('XREVRANGE', [records, '+', '-', 'COUNT', 1]),
+  ]);
+  const [first = 0, last = 0] = ends.map((end: unknown) => {
+    const entry: unknown = Array.isArray(end) ? end[0] : null;
+    return Array.isArray(entry) ? timeOf(String(entry[0])) : 0;
+  });
+  if (last <= first) return length;
+  return Math.round(Math.min(1, (last - timeOf(oldestNeeded)) / (last - first)) * length);
 };
 
 const timeOf = (entryId: string): number => Number(entryId.split('-')[0]);

@@ -4,6 +4,7 @@ import type { Sequence } from '../../journal/journal.js';
 import { sayDuration } from '../../lib/duration.js';
 import { Fault } from '../../lib/fault.js';
 import type { Batch, Beat, Bus, Published } from '../bus.js';
+import type { ReaderAtRisk } from '../reader-at-risk.js';
 import { ALIVE } from './alive-script.js';
 import { type Argument, type Connection, connect } from './connection.js';
 import { type Credentials, readCredentials } from './credentials.js';
@@ -20,7 +21,7 @@ import {
   sourceOf,
 } from './keys.js';
 import { PUBLISH } from './publish-script.js';
-import { warnOfLag } from './reader-lag.js';
+import { findReadersAtRisk } from './reader-lag.js';
 import type { Script } from './script.js';
 import { checkServer } from './server-info.js';
 
@@ -59,6 +60,7 @@ export class RedisBus implements Bus {
   #contested = false;
   #beats = 0;
   #warnings: readonly string[] = [];
+  #readersAtRisk: readonly ReaderAtRisk[] = [];
 
   constructor(options: RedisBusOptions) {
     const { fleet, partitions } = options.config;
@@ -137,19 +139,24 @@ export class RedisBus implements Bus {
       const published = await this.#name(connection, 'beat');
       this.#beats += 1;
       if (this.#beats % (this.#options.careEvery ?? 4) === 0) {
-        this.#warnings = [
-          ...(await checkServer(connection, this.#keys.records)),
-          ...(await this.#checkCredentials()),
-          ...(await warnOfLag(
-            connection,
-            this.#keys.records,
-            this.#config.trim,
-            this.#options.now(),
-          )),
-        ];
+        await this.#care(connection);
       }
-      return { published, warnings: this.#warnings };
+      return { published, warnings: this.#warnings, readersAtRisk: this.#readersAtRisk };
     });
+  }
+
+  /** Looks after server, credentials and readers, and trims by age where nobody publishes. */
+  async #care(connection: Connection): Promise<void> {
+    const { trim } = this.#config;
+    const { records } = this.#keys;
+    const nowMs = this.#options.now();
+    this.#readersAtRisk = await findReadersAtRisk(connection, records, trim, nowMs);
+    this.#warnings = [
+      ...(await checkServer(connection, records)),
+      ...(await this.#checkCredentials()),
+    ];
+    const oldest = Math.floor(nowMs - trim.maxAgeMs);
+    if (oldest > 0) await connection.call('XTRIM', [records, 'MINID', '~', oldest]);
   }
 
   async leave(): Promise<void> {
