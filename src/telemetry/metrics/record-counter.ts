@@ -97,6 +97,7 @@ export class RecordCounter implements Tap {
         return;
       case 'vm':
       case 'policy':
+      case 'host':
       case undefined:
     }
   }
