@@ -1,4 +1,4 @@
-import { ENDED_AT } from '../bus/redis/ended-lua.js';
+import { ENDED_AT } from '../bus/redis/keys.js';
 import { redisScript } from '../bus/redis/script.js';
 
 /**

@@ -1,4 +1,4 @@
-import { ENDED_AT } from './ended-lua.js';
+import { ENDED_AT } from './keys.js';
 import { redisScript } from './script.js';
 
 /**

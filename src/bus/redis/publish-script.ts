@@ -1,5 +1,4 @@
-import { ENDED_AT } from './ended-lua.js';
-import { ENDED_MAX } from './keys.js';
+import { ENDED_AT, ENDED_MAX } from './keys.js';
 import { redisScript } from './script.js';
 
 /**
