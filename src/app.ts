@@ -13,6 +13,7 @@ import type { Fault } from './lib/fault.js';
 import type { Logger } from './lib/logger.js';
 import { systemClock } from './lib/system-clock.js';
 import { observePolicy } from './policy/observe-policy.js';
+import type { PolicyStatus } from './policy/policy-status.js';
 import { formatProblem } from './policy/problem.js';
 import { createPolicyInForce, type PolicyInForce } from './policy-in-force.js';
 import type { RunningServer } from './server/create-server.js';
@@ -66,6 +67,7 @@ const LAG_TO_TELL = 10_000;
 export const startApp = async (config: Config, parts: AppParts): Promise<App> => {
   const { log } = parts;
   const clock = parts.clock ?? systemClock();
+  const startedAtMs = clock.now().wallMs;
   const { bus } = config;
   const health = createHealthBoard(['journal', 'engine', ...(bus.kind === 'redis' ? ['bus'] : [])]);
   const ends: (() => Promise<void>)[] = [];
@@ -147,6 +149,9 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
       journal,
       health,
       log,
+      policies: {
+        status: () => followed?.source.status() ?? observing(startedAtMs),
+      },
       labels: new Map(config.vms.map(({ id, labels }) => [id, labels])),
       ...(metrics !== null && { onCall: metrics.onCall }),
     });
@@ -162,6 +167,16 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
 const defaultDrivers = (clock: Clock, log: Logger): DriverRegistry => ({
   qemu: (vm) => createQemuDriver({ vm, socket: vm.driver.socket, clock, log }),
   observe: () => createObserveDriver(),
+});
+
+/** Without a file. */
+const observing = (loadedAtMs: number): PolicyStatus => ({
+  policy: observePolicy(),
+  source: '',
+  text: '',
+  loadedAtMs,
+  warnings: [],
+  broken: null,
 });
 
 const followPolicy = async (

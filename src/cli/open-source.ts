@@ -22,7 +22,7 @@ export const openSource = async (place: {
 
 const PROBE_TIMEOUT_MS = 2000;
 
-const listens = (path: string): Promise<boolean> =>
+export const listens = (path: string): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = connect(path);
     const answer = (alive: boolean) => {

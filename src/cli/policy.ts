@@ -1,13 +1,13 @@
-import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { readPolicyFile } from '../config/policy-source.js';
-import { DEFAULT_POLICY } from '../policy/default-policy.js';
-import type { Policy } from '../policy/policy.js';
-import { formatProblem } from '../policy/problem.js';
+import { addConfigOptions, type ConfigFlags, configOrExit } from './config-options.js';
+import type { Place } from './policy/simulation.js';
+import { sinceOf } from './policy/since.js';
 
-/** Adds `vmwarden policy init|check`. Exit code: 0 good, 1 failed (a problem in the file), 2 wrong use. */
+/** Adds `vmwarden policy ...`. Exit codes: 0 good, 1 failed (a problem in a file, a case that fails), 2 wrong use. */
 export const addPolicyCommand = (program: Command): void => {
-  const policy = program.command('policy').description('write and check the policy file');
+  const policy = program
+    .command('policy')
+    .description('write, check, test and try out the policy file');
 
   policy
     .command('init')
@@ -16,60 +16,68 @@ export const addPolicyCommand = (program: Command): void => {
     .option('--force', 'write over a file that is there')
     .option('--json', 'one JSON object a line')
     .action(async (file: string, options: { force?: boolean; json?: boolean }) => {
-      process.exitCode = await init(file, options.force === true, options.json === true);
+      const { policyInit } = await import('./policy/init.js');
+      process.exitCode = await policyInit(process, file, options);
+    });
+
+  policy
+    .command('schema')
+    .description('print the JSON Schema of the policy file')
+    .action(async () => {
+      const { schemaText } = await import('./policy/init.js');
+      process.stdout.write(schemaText());
+      process.exitCode = 0;
     });
 
   policy
     .command('check')
-    .description('tell everything that is wrong with a policy file')
-    .argument('<file>')
+    .description('tell everything that is wrong with policy files')
+    .argument('<file...>')
     .option('--json', 'one JSON object a line')
-    .action(async (file: string, options: { json?: boolean }) => {
-      process.exitCode = await check(file, options.json === true);
+    .action(async (files: string[], options: { json?: boolean }) => {
+      const { policyCheck } = await import('./policy/check.js');
+      process.exitCode = await policyCheck(process, files, options);
     });
+
+  addConfigOptions(
+    policy
+      .command('simulate')
+      .description('tell what a policy would have done, by the journal')
+      .argument('<file>')
+      .option('--since <SINCE>', 'tell of events since 7d, 24h, ... or an ISO time', sinceOf)
+      .option('--vm <ID...>', 'tell of these VMs only')
+      .option('--decisions', 'print each decision')
+      .option('--json', 'one JSON object a line'),
+    ['data-dir', 'socket'],
+  ).action(async (file: string, flags: ConfigFlags & { json?: boolean }) => {
+    const place = await placeOrExit(flags);
+    if (place === null) return;
+    const { policySimulate } = await import('./policy/simulate.js');
+    process.exitCode = await policySimulate(process, place, file, flags);
+  });
+
+  addConfigOptions(
+    policy
+      .command('diff')
+      .description('tell which decisions differ between two policies, by the journal')
+      .argument('<old>')
+      .argument('<new>')
+      .option('--since <SINCE>', 'tell of events since 7d, 24h, ... or an ISO time', sinceOf)
+      .option('--vm <ID...>', 'tell of these VMs only')
+      .option('--json', 'one JSON object a line'),
+    ['data-dir', 'socket'],
+  ).action(async (before: string, after: string, flags: ConfigFlags & { json?: boolean }) => {
+    const place = await placeOrExit(flags);
+    if (place === null) return;
+    const { policyDiff } = await import('./policy/diff.js');
+    process.exitCode = await policyDiff(process, place, [before, after], flags);
+  });
 };
 
-const init = async (file: string, force: boolean, json: boolean): Promise<number> => {
-  if (file === '-') {
-    process.stdout.write(DEFAULT_POLICY);
-    return 0;
-  }
-  const result = (ok: boolean, message: string): number => {
-    print(json ? JSON.stringify({ kind: 'result', ok, file, message }) : message);
-    return ok ? 0 : 1;
-  };
-  try {
-    await writeFile(file, DEFAULT_POLICY, { flag: force ? 'w' : 'wx' });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    return code === 'EEXIST'
-      ? result(false, `${file} is there already; --force writes over it`)
-      : result(false, `${file} can't be written: ${code ?? String(error)}`);
-  }
-  return result(true, `wrote ${file}; next: vmwarden policy check ${file}`);
-};
-
-const check = async (file: string, json: boolean): Promise<number> => {
-  const parsed = await readPolicyFile(file);
-  const found = parsed.ok ? parsed.warnings : parsed.problems;
-  const kind = parsed.ok ? 'warning' : 'problem';
-  for (const one of found) print(json ? JSON.stringify({ kind, ...one }) : formatProblem(one));
-  if (json) {
-    const about = parsed.ok ? { name: parsed.policy.name, hash: parsed.policy.hash } : {};
-    print(JSON.stringify({ kind: 'result', ok: parsed.ok, file, ...about }));
-  } else {
-    const count =
-      found.length === 0 ? '' : `, ${found.length} ${kind}${found.length === 1 ? '' : 's'}`;
-    print(
-      parsed.ok ? `${file}: good${count}; ${summary(parsed.policy)}` : `${file}: not good${count}`,
-    );
-  }
-  return parsed.ok ? 0 : 1;
-};
-
-const summary = ({ name, mode, rules, budgets }: Policy): string =>
-  `policy ${name}, mode ${mode}, rules: ${rules.length}, budgets: ${Object.keys(budgets).length}`;
-
-const print = (line: string): void => {
-  process.stdout.write(`${line}\n`);
+/** null: the configuration is broken, which was told. */
+const placeOrExit = async (flags: ConfigFlags): Promise<Place | null> => {
+  const loaded = await configOrExit(flags, process);
+  if (typeof loaded !== 'number') return loaded.config;
+  process.exitCode = loaded;
+  return null;
 };

@@ -49,7 +49,7 @@ export const COMMANDS: readonly CommandModule[] = [
   },
   {
     name: 'policy',
-    description: 'write and check the policy file',
+    description: 'write, check, test and try out the policy file',
     load: async () => (await import('./policy.js')).addPolicyCommand,
   },
   {

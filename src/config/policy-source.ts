@@ -5,6 +5,7 @@ import { Fault } from '../lib/fault.js';
 import { sha256 } from '../lib/sha256.js';
 import { type ParsedPolicy, parsePolicy } from '../policy/parse.js';
 import type { Policy } from '../policy/policy.js';
+import type { PolicyStatus } from '../policy/policy-status.js';
 import {
   formatProblem,
   type PolicyProblem,
@@ -17,6 +18,7 @@ import {
 export interface PolicySource {
   readonly current: Policy;
   readonly warnings: readonly PolicyWarning[];
+  status(): PolicyStatus;
   /** No change is told after it was called. Idempotent; resolves within a second, whatever the disk does. */
   close(): Promise<void>;
 }
@@ -40,6 +42,8 @@ export interface PolicySourceOptions {
    * network file system, a replaced directory. Default 5 s.
    */
   readonly pollMs?: number;
+  /** Milliseconds since the epoch. Default: the host's clock. */
+  readonly now?: () => number;
 }
 
 /**
@@ -57,14 +61,18 @@ export const openPolicySource = async (
   const content = await read(file);
   const first = parse(file, content);
   if (!first.ok) throw toFault(file, first.problems);
-  const follower = new Follower(file, content.mark, first, onChange, options);
+  const follower = new Follower(file, content, first, onChange, options);
   follower.start();
   return follower;
 };
 
-/** The file as it is now, also when it can't be read. Never rejects. */
-export const readPolicyFile = async (file: string): Promise<ParsedPolicy> =>
-  parse(file, await read(file));
+/** The file as it is now, also when it can't be read (then `text` is empty). Never rejects. */
+export const readPolicyFile = async (
+  file: string,
+): Promise<ParsedPolicy & { readonly text: string }> => {
+  const content = await read(file);
+  return { ...parse(file, content), text: textOf(content) };
+};
 
 type Good = Extract<ParsedPolicy, { ok: true }>;
 
@@ -74,6 +82,10 @@ const CLOSE_MS = 1_000;
 class Follower implements PolicySource {
   #good: Good;
   #mark: string;
+  #text: string;
+  #loadedAtMs: number;
+  #broken: PolicyStatus['broken'] = null;
+  readonly #now: () => number;
   #closed = false;
   #watcher: FSWatcher | null = null;
   #poll: NodeJS.Timeout | null = null;
@@ -84,13 +96,16 @@ class Follower implements PolicySource {
 
   constructor(
     private readonly file: string,
-    mark: string,
+    content: Content,
     first: Good,
     private readonly onChange: (change: PolicyChange) => void,
     private readonly options: PolicySourceOptions,
   ) {
     this.#good = first;
-    this.#mark = mark;
+    this.#mark = content.mark;
+    this.#text = textOf(content);
+    this.#now = options.now ?? Date.now;
+    this.#loadedAtMs = this.#now();
   }
 
   get current(): Policy {
@@ -99,6 +114,17 @@ class Follower implements PolicySource {
 
   get warnings(): readonly PolicyWarning[] {
     return this.#good.warnings;
+  }
+
+  status(): PolicyStatus {
+    return {
+      policy: this.#good.policy,
+      source: this.file,
+      text: this.#text,
+      loadedAtMs: this.#loadedAtMs,
+      warnings: this.#good.warnings,
+      broken: this.#broken,
+    };
   }
 
   start(): void {
@@ -177,9 +203,13 @@ class Follower implements PolicySource {
     const parsed = parse(this.file, content);
     if (parsed.ok) {
       this.#good = parsed;
+      this.#text = textOf(content);
+      this.#loadedAtMs = this.#now();
+      this.#broken = null;
       const { policy, warnings } = parsed;
       this.onChange({ kind: 'loaded', policy, warnings });
     } else {
+      this.#broken = { atMs: this.#now(), problems: parsed.problems };
       this.onChange({ kind: 'broken', problems: parsed.problems });
     }
   }
@@ -189,6 +219,8 @@ class Follower implements PolicySource {
 type Content =
   | { readonly mark: string; readonly text: string }
   | { readonly mark: string; readonly id: ProblemId; readonly message: string };
+
+const textOf = (content: Content): string => ('text' in content ? content.text : '');
 
 const parse = (file: string, content: Content): ParsedPolicy => {
   if ('text' in content) return parsePolicy(content.text, file);

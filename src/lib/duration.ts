@@ -2,7 +2,8 @@ const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as c
 type Unit = keyof typeof UNIT_MS;
 
 const UNITS: readonly Unit[] = ['d', 'h', 'm', 's', 'ms'];
-const PATTERN = /^(\d{1,12})(ms|s|m|h|d)$/;
+export const DURATION_PATTERN = '^(\\d{1,12})(ms|s|m|h|d)$';
+const PATTERN = new RegExp(DURATION_PATTERN);
 
 /** Milliseconds, both included. */
 export interface DurationBounds {

@@ -1,5 +1,9 @@
+/** What `vmwarden policy init` puts beside the policy, so that an editor knows it without any network. */
+export const SCHEMA_FILE = 'vmwarden-policy.schema.json';
+
 /** What `vmwarden policy init` writes: enforces from the start, and can't restart a guest in a loop. */
-export const DEFAULT_POLICY = `# What vmwarden does when a guest dies. See docs/policy.md.
+export const DEFAULT_POLICY = `# yaml-language-server: $schema=${SCHEMA_FILE}
+# What vmwarden does when a guest dies. See docs/policy.md.
 # Check it after each change:  vmwarden policy check FILE
 # A running vmwarden takes a changed file at once; a broken one is refused, and the last good one stays.
 apiVersion: vmwarden.dev/v1

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { ANOMALIES } from '../event/anomaly.js';
 import { EVENT_TYPES } from '../event/event-type.js';
 import { INITIATORS, ORIGINS } from '../event/report.js';
-import { type DurationBounds, parseDuration } from '../lib/duration.js';
+import { DURATION_PATTERN, type DurationBounds, parseDuration } from '../lib/duration.js';
 import { parseTimestamp } from '../lib/timestamp.js';
 import { PROBLEMS } from './problem.js';
 
@@ -31,16 +31,19 @@ const map = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
   });
 
 const duration = (bounds: DurationBounds) =>
-  z.string('expected a duration such as 250ms, 10s, 5m, 1h or 30d').transform((text, context) => {
-    const parsed = parseDuration(text, bounds);
-    if (parsed.ok) return parsed.ms;
-    context.addIssue({
-      code: 'custom',
-      message: `expected ${parsed.expected}`,
-      params: { id: PROBLEMS.duration },
+  z
+    .string('expected a duration such as 250ms, 10s, 5m, 1h or 30d')
+    .meta({ pattern: DURATION_PATTERN })
+    .transform((text, context) => {
+      const parsed = parseDuration(text, bounds);
+      if (parsed.ok) return parsed.ms;
+      context.addIssue({
+        code: 'custom',
+        message: `expected ${parsed.expected}`,
+        params: { id: PROBLEMS.duration },
+      });
+      return z.NEVER;
     });
-    return z.NEVER;
-  });
 
 /** Of RFC 3339, with an offset: a local time would mean another moment on each host. */
 const timestamp = z

@@ -3,6 +3,7 @@ import type { Engine } from '../engine/engine.js';
 import { HealthService } from '../gen/grpc/health/v1/health.js';
 import { ServerReflectionService } from '../gen/grpc/reflection/v1/reflection.js';
 import { EventServiceService } from '../gen/vmwarden/v1/event_service.js';
+import { PolicyServiceService } from '../gen/vmwarden/v1/policy_service.js';
 import { VmServiceService } from '../gen/vmwarden/v1/vm_service.js';
 import type { Journal } from '../journal/journal.js';
 import { Fault } from '../lib/fault.js';
@@ -13,6 +14,7 @@ import { registerEventService } from './event-service.js';
 import { registerHealth } from './health.js';
 import type { HealthView } from './health-board.js';
 import { listenUnix, type Umask } from './listen-unix.js';
+import { type PolicyPorts, registerPolicyService } from './policy-service.js';
 import type { VmLabels } from './record-filter.js';
 import { registerReflection } from './reflection.js';
 import { createRouter, type RouterOptions } from './router.js';
@@ -28,6 +30,7 @@ export interface ServerOptions {
   readonly log: Logger;
   /** Told of each call as it ends. */
   readonly onCall?: (path: string, code: string) => void;
+  readonly policies: PolicyPorts;
   readonly limits?: Partial<Pick<RouterOptions, 'maxCalls' | 'maxStreams' | 'callTimeoutMs'>>;
   readonly callerLimits?: Partial<CallerLimits>;
   /** Labels of the configuration's VMs, for filters. Default: none. */
@@ -82,6 +85,7 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
     ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
   });
   registerVmService(router, { engine: options.engine, journal: options.journal, labels });
+  registerPolicyService(router, options.journal, options.policies);
   registerHealth(router, options.health, SERVICES);
   registerReflection(router, SERVICES);
 
@@ -118,6 +122,7 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
 const SERVICES = [
   EventServiceService.reportEvent.path,
   VmServiceService.listVms.path,
+  PolicyServiceService.getPolicy.path,
   HealthService.check.path,
   ServerReflectionService.serverReflectionInfo.path,
 ].map((path) => path.split('/')[1] ?? '');

@@ -20,13 +20,16 @@ import { statusFromError } from './status.js';
  * passed, or (streams) the server stops.
  */
 export interface Router {
+  /** `maxBytes`: of a request; default 64 KiB. */
   unary<Req, Res>(
     method: Method<Req, Res>,
     handle: (request: Req, call: UnaryCall) => Promise<Res>,
+    maxBytes?: number,
   ): void;
   serverStream<Req, Res>(
     method: Method<Req, Res>,
     handle: (request: Req, stream: ResponseStream<Res>) => Promise<void>,
+    maxBytes?: number,
   ): void;
   /** When the server stops the requests end with the reason; what is written goes out until the server's grace ends. */
   bidi<Req, Res>(
@@ -116,7 +119,7 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
   };
 
   return {
-    unary: (method, handle) => {
+    unary: (method, handle, maxBytes) => {
       const slots = createSlots(maxCalls);
       type Req = Parameters<typeof handle>[0];
       type Res = Awaited<ReturnType<typeof handle>>;
@@ -141,10 +144,16 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
           lifetime.end();
         }
       };
-      server.register(method.path, serve, method.responseSerialize, receive(method), 'unary');
+      server.register(
+        method.path,
+        serve,
+        method.responseSerialize,
+        receive(method, maxBytes),
+        'unary',
+      );
     },
 
-    serverStream: (method, handle) => {
+    serverStream: (method, handle, maxBytes) => {
       const slots = createSlots(maxStreams);
       type Req = Parameters<typeof handle>[0];
       type Message = Parameters<Parameters<typeof handle>[1]['write']>[0];
@@ -156,7 +165,7 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
         method.path,
         serve,
         method.responseSerialize,
-        receive(method),
+        receive(method, maxBytes),
         'serverStream',
       );
     },

@@ -36,7 +36,7 @@ const run = async (...words: string[]): Promise<{ code: number; out: string }> =
 it('writes a policy that it finds good', async () => {
   expect(await run('init', file)).toEqual({
     code: 0,
-    out: `wrote ${file}; next: vmwarden policy check ${file}\n`,
+    out: `wrote ${file}, and vmwarden-policy.schema.json for your editor; next: vmwarden policy check ${file}\n`,
   });
   expect(await run('check', file)).toEqual({
     code: 0,

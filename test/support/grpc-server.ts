@@ -14,6 +14,7 @@ import { BadRequest, ErrorInfo, RetryInfo } from '../../src/gen/google/rpc/error
 import { Status } from '../../src/gen/google/rpc/status.js';
 import { MemoryJournal } from '../../src/journal/memory-journal.js';
 import type { Logger } from '../../src/lib/logger.js';
+import { observePolicy } from '../../src/policy/observe-policy.js';
 import {
   type RunningServer,
   type ServerOptions,
@@ -53,6 +54,16 @@ export const startTestServer = async (
     journal,
     health,
     log: silentLog,
+    policies: {
+      status: () => ({
+        policy: observePolicy(),
+        source: '',
+        text: '',
+        loadedAtMs: 0,
+        warnings: [],
+        broken: null,
+      }),
+    },
     ...options,
   });
   onTestFinished(() => running.stop(0));
