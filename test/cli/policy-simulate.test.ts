@@ -1,16 +1,15 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { policyDiff } from '../../src/cli/policy/diff.js';
 import { policySimulate } from '../../src/cli/policy/simulate.js';
 import { sinceOf } from '../../src/cli/policy/since.js';
-import type { Journal } from '../../src/journal/journal.js';
+import { openLmdbJournal } from '../../src/journal/lmdb/lmdb-journal.js';
 import { policyOf } from '../support/engine-bench.js';
 import { type Happening, journalOf } from '../support/engine-traffic.js';
 import { type FakeIo, fakeIo } from '../support/fake-io.js';
 import { startTestServer } from '../support/grpc-server.js';
-import { lmdbCopyOf } from '../support/journal-copy.js';
 
 const RESTARTS = `apiVersion: vmwarden.dev/v1
 kind: EventPolicy
@@ -36,7 +35,6 @@ const OTHER: Happening = { kind: 'panic', vm: 1 };
 const SETTLE: Happening = { kind: 'settle' };
 
 let dir: string;
-let journal: Journal;
 let restarts: string;
 let holds: string;
 
@@ -47,10 +45,14 @@ beforeAll(async () => {
   await writeFile(restarts, RESTARTS);
   await writeFile(holds, HOLDS);
   const all = [CRASH, SETTLE, CRASH, SETTLE, OTHER, SETTLE, CRASH, SETTLE];
-  journal = await journalOf(policyOf(RESTARTS), all);
-  await lmdbCopyOf(journal, join(dir, 'data', 'journal'));
+  const journal = await openJournal();
+  await journalOf(policyOf(RESTARTS), all, journal);
+  await journal.close();
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const openJournal = () =>
+  openLmdbJournal({ dir: join(dir, 'data', 'journal'), reserveBytes: 0, pid: process.pid });
 
 const offline = () => ({ socket: join(dir, 'nobody.sock'), dataDir: join(dir, 'data') });
 const simulated = async (file: string, options = {}, io: FakeIo = fakeIo()) => ({
@@ -102,11 +104,15 @@ describe('policy simulate', () => {
   });
 
   it('says the same over gRPC as from the journal itself', async () => {
+    const journal = await openJournal();
+    onTestFinished(() => journal.close());
     const server = await startTestServer({ journal });
     const io = fakeIo();
     const place = { socket: server.socket, dataDir: '/nowhere' };
     expect(await policySimulate(io, place, holds, { decisions: true })).toBe(0);
-    expect(io.out()).toBe((await simulated(holds, { decisions: true })).out);
+    const out = io.out();
+    await server.running.stop(0);
+    expect(out).toBe((await simulated(holds, { decisions: true })).out);
   });
 
   it('refuses a broken policy with its problems, and exits 1', async () => {

@@ -164,10 +164,13 @@ const quiet: Logger = {
   child: () => quiet,
 };
 
-/** Runs a real engine through all that happens, and gives the journal that it leaves. */
-export const journalOf = async (policy: Policy, all: readonly Happening[]): Promise<Journal> => {
+/** Runs a real engine through all that happens, and gives the journal that it leaves, by default one in memory. */
+export const journalOf = async (
+  policy: Policy,
+  all: readonly Happening[],
+  journal: Journal = new MemoryJournal(),
+): Promise<Journal> => {
   const clock = new JumpingClock();
-  const journal = new MemoryJournal({ now: () => clock.now().wallMs });
   let process = 1;
   let drivers = Array.from({ length: VMS }, (_, index) => new ScriptedDriver(`vm-${index}`, 'p1'));
   let open = ownedJournal(journal);
