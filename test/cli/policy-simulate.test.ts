@@ -32,7 +32,7 @@ const HOLDS = RESTARTS.replace(/ {2}budgets:[\s\S]*? {2}rules:/, '  rules:').rep
 
 const CRASH: Happening = { kind: 'panic', vm: 0 };
 const OTHER: Happening = { kind: 'panic', vm: 1 };
-const SETTLE: Happening = { kind: 'settle' };
+const SETTLE: Happening = { kind: 'quiet' };
 
 let dir: string;
 let restarts: string;

@@ -43,7 +43,9 @@ export type Happening =
   | { readonly kind: 'restart'; readonly reboot: boolean; readonly otherProcess: boolean }
   | { readonly kind: 'release'; readonly vm: number }
   | { readonly kind: 'operator'; readonly vm: number; readonly verb: Verb }
-  | { readonly kind: 'settle' };
+  | { readonly kind: 'settle' }
+  /** Until nothing is open any more, and all of it is durable. */
+  | { readonly kind: 'quiet' };
 
 /** What operators ask for beside a release. */
 const VERBS = [
@@ -267,6 +269,9 @@ export const journalOf = async (
       }
       case 'settle':
         await settled(15);
+        return;
+      case 'quiet':
+        await quietOf(engine, journal);
     }
   };
   for (const one of all) await happen(one);
@@ -304,6 +309,18 @@ const ended = async (engine: RunningEngine, journal: Journal, close: () => void)
   await engine.stop(20);
   close();
   await journal.append({ kind: 'outcome', records: [], rows: [] }).durable;
+};
+
+const QUIET_DEADLINE_MS = 20_000;
+
+const quietOf = async (engine: RunningEngine, journal: Journal): Promise<void> => {
+  const deadline = performance.now() + QUIET_DEADLINE_MS;
+  for (let calm = 0; calm < 5; ) {
+    const open = engine.vms().some(({ incident }) => incident !== '');
+    calm = open || journal.status().newest + 1 < journal.next ? 0 : calm + 1;
+    if (performance.now() > deadline) throw new Error('an incident stays open');
+    await settled(1);
+  }
 };
 
 /** Lets what is under way go on for some turns of the event loop; how far it comes is not what is tested. */

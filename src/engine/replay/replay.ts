@@ -12,16 +12,18 @@ import type { Policy } from '../../policy/policy.js';
 import type { Outcome } from '../../vmm/driver.js';
 import { advance, again, exhaust, ranMaybe } from '../advance.js';
 import { begin, type Change } from '../answer.js';
-import { plannedStep } from '../records.js';
 import type { Facts, Incident, VmRow } from '../vm-row.js';
 import { Lives } from './lives.js';
 import { operate } from './operate.js';
 import { eventOf, outcomeOf } from './recorded.js';
-
-export interface Sequenced {
-  readonly sequence: number;
-  readonly record: Record;
-}
+import { RecordedActs } from './recorded-acts.js';
+import {
+  COMMIT_RECORDS,
+  decisionsBehind,
+  type Sequenced,
+  samePlan,
+  waitedBehind,
+} from './recorded-plan.js';
 
 export interface Decided {
   readonly vm: string;
@@ -47,20 +49,6 @@ export interface ReplayPorts {
   readonly onBegun: (begun: Begun) => void;
 }
 
-/** Records behind one that may be of its commit: at most 16 events wait for an incident to close. */
-const COMMIT_RECORDS = 48;
-
-/** What was done about the incident that was open then. */
-interface Live {
-  readonly incident: string;
-  readonly decision: Decision;
-  /** Planned, and not ended yet. */
-  readonly open: Set<string>;
-  readonly ended: Map<string, Outcome>;
-  /** Empty: nothing yet. */
-  begun: string;
-}
-
 /**
  * Tells a journal's records to `Lives` under a policy, which may be another than the one that held. Where an incident
  * gets the plan that it got then, its steps begin and end as they did; else they begin by the policy, and end as the same
@@ -69,10 +57,8 @@ interface Live {
 export class Replay {
   readonly #ports: ReplayPorts;
   readonly #lives: Lives;
-  readonly #live = new Map<string, Live>();
+  readonly #acts = new RecordedActs();
   readonly #exited = new Set<string>();
-  /** What was begun on the VM's latest incident here. */
-  readonly #begunHere = new Map<string, { readonly event: number; readonly verbs: Set<string> }>();
   #waiting: Sequenced[] = [];
   #hostBootId = '';
   recordedOutcomes = 0;
@@ -122,7 +108,7 @@ export class Replay {
           return;
         }
         const { arrival, fold, keptUid } = event;
-        if (arrival.report.initiator === 'vmwarden' && this.#isOfOtherAct(record)) {
+        if (arrival.report.initiator === 'vmwarden' && this.#acts.isOfOther(record)) {
           this.leftOut += 1;
           return;
         }
@@ -169,24 +155,9 @@ export class Replay {
     return { wallMs, monoMs: Number(monotonicUs) / 1_000, hostBootId: this.#hostBootId };
   }
 
-  /** Brought about by a step of vmwarden's that this policy has not begun on the same incident. */
-  #isOfOtherAct({ vmId, incidentId }: Record): boolean {
-    const live = this.#live.get(vmId);
-    if (incidentId === '' || live?.incident !== incidentId) return false;
-    const here = this.#begunHere.get(vmId);
-    const answers = here !== undefined && BigInt(here.event) === live.decision.eventSequence;
-    return !(answers && here.verbs.has(live.begun));
-  }
-
-  #wasDecided(vm: string, incident: string, decision: Decision): void {
-    if (this.#live.get(vm)?.decision === decision) return;
-    const open = new Set(decision.plan.map(({ verb }) => verb));
-    this.#live.set(vm, { incident, decision, open, ended: new Map(), begun: '' });
-  }
-
   #decided(vm: string, incident: string, decision: Decision): void {
     if (incident === '') return;
-    this.#wasDecided(vm, incident, decision);
+    this.#acts.decided(vm, incident, decision);
     // It went another way then: the incident that was followed has lost its course.
     if (this.#lives.isFollowed(vm) && this.#lives.row(vm)?.incident?.id !== incident) {
       this.#lives.follow(vm, null);
@@ -198,15 +169,7 @@ export class Replay {
     if (update.state === StepState.PROGRESS || update.state === StepState.WAITING) return;
     const vm = record.vmId;
     const outcome = outcomeOf(update);
-    const live = this.#live.get(vm);
-    if (live?.incident === record.incidentId) {
-      if (outcome === null) live.begun = update.verb;
-      else {
-        live.open.delete(update.verb);
-        // What was called off before it began says nothing of how it would have ended.
-        if (live.begun !== '' || outcome.kind !== 'cancelled') live.ended.set(update.verb, outcome);
-      }
-    }
+    this.#acts.stepped(record, update, outcome);
     const incident = this.#lives.row(vm)?.incident ?? null;
     const same = incident?.id === record.incidentId && incident.index === update.index;
     if (same && this.#lives.isFollowed(vm)) {
@@ -278,7 +241,7 @@ export class Replay {
     if (incident === null) return;
     if (!this.#lives.isFollowed(vm)) {
       const live = decisionsBehind(all, index).find(({ id }) => id === incident.id);
-      if (live !== undefined) this.#wasDecided(vm, live.id, live.decision);
+      if (live !== undefined) this.#acts.decided(vm, live.id, live.decision);
       if (live !== undefined && samePlan(live.decision, incident)) {
         this.#lives.follow(vm, incident.id);
       }
@@ -294,24 +257,14 @@ export class Replay {
 
   #ending(row: VmRow, incident: Incident, overdue: boolean): Outcome | null {
     const verb = incident.plan[incident.index]?.verb ?? '';
-    const live = this.#live.get(row.id);
-    if (live?.incident === incident.id) {
-      const outcome = live.ended.get(verb);
-      if (outcome !== undefined) {
-        live.ended.delete(verb);
-        this.recordedOutcomes += 1;
-        return outcome;
-      }
-      if (live.open.has(verb) && !overdue) return null;
+    const found = this.#acts.endingOf(row.id, incident.id, verb);
+    if (found !== 'unknown' && found !== 'open') {
+      this.recordedOutcomes += 1;
+      return found;
     }
+    if (found === 'open' && !overdue) return null;
     this.assumedOutcomes += 1;
     return { kind: 'applied', proof: ['assumed'], state: 'unknown' };
-  }
-
-  #noteBegun(vm: string, event: number, verb: string): void {
-    const here = this.#begunHere.get(vm);
-    if (here?.event === event) here.verbs.add(verb);
-    else this.#begunHere.set(vm, { event, verbs: new Set([verb]) });
   }
 
   #tell(before: VmRow | undefined, { row, records }: Change, arrived: Facts | null): void {
@@ -332,65 +285,13 @@ export class Replay {
         const { state, verb } = body.value;
         const held = verb === 'hold' && state === StepState.APPLIED;
         if (state === StepState.STARTED || held) {
-          this.#noteBegun(row.id, event, verb);
+          this.#acts.begunHere(row.id, event, verb);
           this.#ports.onBegun({ vm: row.id, rule, verb, event });
         }
       }
     }
   }
 }
-
-/** The decisions in the same commit as the record at `index`, behind it. */
-const decisionsBehind = (
-  all: readonly Sequenced[],
-  index: number,
-): readonly { readonly id: string; readonly decision: Decision }[] => {
-  const vm = all[index]?.record.vmId;
-  const found: { id: string; decision: Decision }[] = [];
-  for (let next = index + 1; next < index + COMMIT_RECORDS; next += 1) {
-    const record = all[next]?.record;
-    const kind = record?.body?.$case;
-    if (record?.vmId !== vm || (kind !== 'decision' && kind !== 'step')) break;
-    if (record?.body?.$case === 'decision') {
-      found.push({ id: record.incidentId, decision: record.body.value });
-    }
-  }
-  return found;
-};
-
-/** In the same commit as the record at `index` a step had to wait for a place on the host. */
-const waitedBehind = (all: readonly Sequenced[], index: number): boolean => {
-  const vm = all[index]?.record.vmId;
-  for (let next = index + 1; next < index + COMMIT_RECORDS; next += 1) {
-    const record = all[next]?.record;
-    if (record?.vmId !== vm) return false;
-    if (record?.body?.$case === 'decision') continue;
-    if (record?.body?.$case !== 'step') return false;
-    const { state, reason } = record.body.value;
-    return state === StepState.WAITING && reason === 'CONCURRENT';
-  }
-  return false;
-};
-
-/** With it the steps begin and end as they did: by the same plan, after the same wait. */
-const samePlan = ({ plan, now, notBefore }: Decision, incident: Incident): boolean => {
-  if (plan.length !== incident.plan.length) return false;
-  const same = incident.plan.every((step, index) => {
-    const planned = plannedStep(step);
-    const then = plan[index];
-    return (
-      then?.verb === planned.verb &&
-      then.inProcess === planned.inProcess &&
-      then.awaitEvent === planned.awaitEvent &&
-      then.retries === planned.retries &&
-      then.continueOnFailure === planned.continueOnFailure
-    );
-  });
-  const waited = notBefore === undefined ? 0 : notBefore.getTime() - (now?.getTime() ?? 0);
-  const first = incident.index === 0 && incident.step.attempt === 1;
-  const waits = first && incident.step.kind === 'planned' ? incident.step.waitMs : 0;
-  return same && Math.abs(waited - waits) < 1;
-};
 
 /** The event that was decided on: it has just come, waited for its turn, or is answered once more. */
 const factsOf = (

@@ -83,7 +83,7 @@ it('decides a recorded journal exactly as it was decided live', async () => {
 }, 120_000);
 
 const CRASH = { kind: 'panic', vm: 0 } as const;
-const SETTLE = { kind: 'settle' } as const;
+const SETTLE = { kind: 'quiet' } as const;
 const FAILS = { kind: 'answer', vm: 0, outcome: 'failed' } as const;
 const HOLDS = policyOf(
   POLICY.replace(
