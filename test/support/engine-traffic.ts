@@ -65,6 +65,7 @@ const vm = fc.nat({ max: VMS - 1 });
 const type = fc.constantFrom<EventType>(
   'CRASH',
   'RESET',
+  'CRASH_LOADED',
   'SHUTDOWN',
   'WATCHDOG',
   'VMM_ERROR',
@@ -185,6 +186,7 @@ export const journalOf = async (
       vms: drivers.map((driver, index) => ({
         id: `vm-${index}`,
         uid: index === 0 ? 'u-1' : '',
+        labels: index === 1 ? { tier: 'scratch' } : {},
         driver,
         takeOver: false,
       })),

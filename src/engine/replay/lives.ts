@@ -3,7 +3,7 @@ import { ageMs, type Moment } from '../../lib/clock.js';
 import { Heap } from '../../lib/heap.js';
 import { modeFor } from '../../policy/maintenance.js';
 import type { Policy, StormState } from '../../policy/policy.js';
-import { CALM, settle } from '../../policy/storm.js';
+import { CALM, releaseInMs, settle } from '../../policy/storm.js';
 import type { Inspection, Outcome } from '../../vmm/driver.js';
 import type { Arrival } from '../admit.js';
 import { advance, lapsed } from '../advance.js';
@@ -174,7 +174,7 @@ export class Lives {
       if (row === undefined || incident === null || this.isFollowed(vm)) return;
       const change =
         incident.step.kind === 'planned' ? this.#start(row, incident) : this.#finish(row, incident);
-      if (change === null) return;
+      if (change === null || change.row === row) return;
       this.#apply(row, change, null);
     }
   }
@@ -186,10 +186,28 @@ export class Lives {
     const outcome = lapsed(row, incident, this.life, stamp);
     if (outcome !== null) return advance(row, { outcome, elapsedNs: 0n, path: '' }, stamp);
     const leftMs = incident.step.waitMs - ageMs(incident.step.since, stamp.now);
-    if (leftMs < INSTANT_MS && stamp.reachable) return begin(row, stamp);
     const untilLapse = stamp.policy.safety.maxWaitMs - ageMs(incident.waitingSince, stamp.now) + 1;
-    this.#arm(row.id, leftMs < INSTANT_MS ? untilLapse : Math.min(leftMs, untilLapse));
+    const due = leftMs < INSTANT_MS;
+    if (due && stamp.reachable) {
+      const heldMs = this.#heldMs(incident, stamp);
+      if (heldMs === 0) return begin(row, stamp);
+      this.#arm(row.id, Math.min(heldMs, untilLapse));
+    } else {
+      this.#arm(row.id, due ? untilLapse : Math.min(leftMs, untilLapse));
+    }
     return null;
+  }
+
+  /** How long a step that waits for the host, and has said so, has to wait on; 0: it may begin, or say so. */
+  #heldMs(incident: Incident, { host, now, policy }: Stamp): number {
+    if (incident.waitsFor !== 'STORM') return 0;
+    const { storm } = host;
+    if (storm.kind === 'on') {
+      return Math.max(INSTANT_MS, (policy.safety.storm?.quietMs ?? 0) - ageMs(storm.lastAt, now));
+    }
+    const leftMs = releaseInMs(storm, now) ?? 0;
+    if (leftMs === 0 && storm.kind === 'draining') this.#storm = { ...storm, lastReleaseAt: now };
+    return leftMs;
   }
 
   #finish(row: VmRow, incident: Incident): Change | null {
