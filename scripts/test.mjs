@@ -48,7 +48,7 @@ await preparePartsForRun(console.log);
 
 const reporters = ['--reporter=default', '--reporter=./scripts/summary-reporter.mjs'];
 const tests = await run([bin('vitest'), 'run', ...reporters, ...vitestArguments], {
-  timeoutMs: 900_000,
+  timeoutMs: 1_500_000,
   show: true,
 });
 const summary = readSummary();
