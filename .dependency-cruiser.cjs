@@ -110,7 +110,7 @@ module.exports = {
         path: '^src/',
         pathNot: [
           '^src/(server|engine|event|policy|record|lib|gen|config)/',
-          '^src/(journal/journal|vmm/driver|bus/bus)[.]ts$',
+          '^src/(journal/journal|vmm/(driver|attach)|bus/bus)[.]ts$',
         ],
       },
     },

@@ -22,6 +22,7 @@ import type { Umask } from './server/listen-unix.js';
 import type { Metrics } from './telemetry/metrics/create-metrics.js';
 import type { Probes } from './telemetry/probes.js';
 import { serveMetrics } from './telemetry/serve-metrics.js';
+import { type Agents, createAgents } from './vmm/agent/desk.js';
 import { createObserveDriver } from './vmm/observe/driver.js';
 import { createQemuDriver } from './vmm/qemu/driver.js';
 import { createDriver, type DriverRegistry } from './vmm/registry.js';
@@ -108,7 +109,8 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
       ends.push(() => relay.stop(Math.min(BUS_DRAIN_MS, config.stopTimeoutMs / 4)));
     }
 
-    const registry = parts.drivers ?? defaultDrivers(clock, log);
+    const agents = createAgents(config.vms, log);
+    const registry = parts.drivers ?? defaultDrivers(clock, log, agents);
     const dumps = {
       dir: config.dumps.dir,
       floorBytes: dumpFloorBytes(config.journal.reserveBytes),
@@ -148,6 +150,7 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
       engine,
       journal,
       health,
+      agents,
       log,
       policies: {
         status: () => followed?.source.status() ?? observing(startedAtMs),
@@ -156,6 +159,8 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
       ...(metrics !== null && { onCall: metrics.onCall }),
     });
     ends.push(() => server.stop(config.stopTimeoutMs / 4));
+    // While their streams still live.
+    ends.push(() => agents.release(AbortSignal.timeout(config.stopTimeoutMs / 8)));
     if (served !== null) ends.push(async () => health.down('engine', 'is stopping'));
     return { engine, journal, health, server, probes: served?.probes ?? null, stop };
   } catch (error) {
@@ -164,8 +169,9 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
   }
 };
 
-const defaultDrivers = (clock: Clock, log: Logger): DriverRegistry => ({
+const defaultDrivers = (clock: Clock, log: Logger, agents: Agents): DriverRegistry => ({
   qemu: (vm) => createQemuDriver({ vm, socket: vm.driver.socket, clock, log }),
+  agent: (vm) => agents.driver(vm),
   observe: () => createObserveDriver(),
 });
 

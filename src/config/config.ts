@@ -106,9 +106,10 @@ export interface VmConfig {
   readonly release: ReleaseConfig;
 }
 
-/** `socket`: a QMP unix socket of vmwarden's own. */
+/** `socket`: a QMP unix socket of vmwarden's own. `agent`: an agent attaches over gRPC. */
 export type DriverConfig =
   | { readonly kind: 'qemu'; readonly socket: string }
+  | { readonly kind: 'agent' }
   | { readonly kind: 'observe' };
 
 /** QEMU's `set-action` words. Defaults: panic shutdown, shutdown poweroff, watchdog reset, reboot reset. */

@@ -97,7 +97,7 @@ const vmOf = (
   driver:
     vm.driver.kind === 'qemu'
       ? { kind: 'qemu', socket: resolve(['vms', index, 'driver', 'socket'], vm.driver.socket) }
-      : { kind: 'observe' },
+      : { kind: vm.driver.kind },
   takeOver: vm.takeOver ?? false,
   release: {
     panic: vm.release?.panic ?? 'shutdown',

@@ -109,6 +109,7 @@ const bus = z.strictObject({
 
 const driver = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('qemu'), socket: path }),
+  z.strictObject({ kind: z.literal('agent') }),
   z.strictObject({ kind: z.literal('observe') }),
 ]);
 

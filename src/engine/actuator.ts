@@ -258,6 +258,7 @@ export class Actuator {
     const place = placeOf(vm, incident, incident.step.attempt);
     let path = '';
     const act: Act = {
+      id: actIdOf(incident),
       signal: AbortSignal.any([this.#abort.signal, calledOff]),
       timeoutMs: step.timeoutMs,
       cause: {
@@ -321,3 +322,7 @@ export class Actuator {
 
 const intentOf = (incident: Incident): string =>
   `${incident.id}/${incident.index}/${incident.step.attempt}`;
+
+/** Names the act whichever life carries it out. */
+const actIdOf = ({ id, index, step }: Incident): string =>
+  `${id}/${index}/${(step.kind === 'started' ? step.takesUp : undefined) ?? step.attempt}`;

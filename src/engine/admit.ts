@@ -23,6 +23,10 @@ export interface Arrival {
     readonly life: string;
     readonly bootId: string;
     readonly state: GuestState | null;
+    /** Of an earlier boot than the guest's present one. */
+    readonly earlier: boolean;
+    /** The driver may tell it again, so its key is kept. */
+    readonly mayRepeat: boolean;
   } | null;
 }
 
@@ -109,7 +113,9 @@ interface Placement {
 }
 
 const place = (row: VmRow, { report, driver }: Arrival): Placement => {
-  if (driver !== null) return { row, epoch: row.epoch, known: true };
+  if (driver !== null) {
+    return { row, epoch: row.epoch - (driver.earlier ? 1 : 0), known: true };
+  }
   if (report.bootId === null) return { row, epoch: row.epoch, known: false };
   const source = report.key?.kind === 'sequence' ? report.key.source : report.origin;
   return placeBoot(row, source, report.bootId);
@@ -157,7 +163,7 @@ const nextBurst = (
 };
 
 const nextSeen = (row: VmRow, { driver }: Arrival): VmRow['seen'] =>
-  driver === null || driver.state === null
+  driver === null || driver.state === null || driver.earlier
     ? row.seen
     : { bootId: driver.bootId, state: driver.state, raw: driver.state };
 

@@ -120,7 +120,9 @@ const isOutOfReach = (outcome: Outcome, step: Step | undefined): boolean =>
 
 /** The same step once more, in a life of vmwarden's that found its intent without an outcome. */
 export const again = (row: VmRow, incident: Incident, pays: boolean, stamp: Stamp): Change => {
-  const attempt = incident.step.attempt + 1;
+  const { step } = incident;
+  const attempt = step.attempt + 1;
+  const takesUp = (step.kind === 'started' ? step.takesUp : undefined) ?? step.attempt;
   const budget = pays ? incident.budget : null;
   return {
     row: {
@@ -128,7 +130,7 @@ export const again = (row: VmRow, incident: Incident, pays: boolean, stamp: Stam
       attempts: budget === null ? row.attempts : charged(row.attempts, budget, stamp.now),
       incident: {
         ...incident,
-        step: { kind: 'started', at: stamp.now, attempt, bootId: row.seen?.bootId ?? '' },
+        step: { kind: 'started', at: stamp.now, attempt, takesUp, bootId: row.seen?.bootId ?? '' },
       },
     },
     records: [startedRecord(stamp.now, placeOf(row.id, incident, attempt), budget ?? '')],

@@ -30,7 +30,7 @@ export const arrivalOfDown = (row: VmRow, inspection: Inspection, life: string):
       occurredAtMs: null,
       reconciled: true,
     },
-    driver: { boots, life, bootId, state },
+    driver: { boots, life, bootId, state, earlier: false, mayRepeat: false },
   };
 };
 

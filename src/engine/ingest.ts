@@ -38,9 +38,11 @@ export class Ingest {
 
   /** Resolves when the event is durable. Faults: see Engine.report. */
   async take(arrival: Arrival): Promise<Receipt> {
-    // A driver's events come once and in order, and are journaled to the last.
-    if (arrival.driver !== null) return await this.#folder.offer(arrival);
-    if (this.#core.stopping) {
+    // A driver's events come in order and are journaled to the last; most drivers tell each once.
+    if (arrival.driver !== null && !arrival.driver.mayRepeat) {
+      return await this.#folder.offer(arrival);
+    }
+    if (this.#core.stopping && arrival.driver === null) {
       throw new Fault('UNAVAILABLE', 'STOPPING', 'vmwarden is stopping', { retryAfterMs: 5000 });
     }
     this.#checkVm(arrival.report);
@@ -120,8 +122,10 @@ export class Ingest {
       row,
       ...(storm !== stamp.host.storm && { storm }),
       rows: keyed.flatMap(({ report: said, driver }) =>
-        // A driver says nothing twice, and is not asked whether it did.
-        driver === null ? keyRow(said, { sequence: facts.sequence, disposition }, stamp) : [],
+        // Of a driver that says nothing twice no key is kept.
+        driver === null || driver.mayRepeat
+          ? keyRow(said, { sequence: facts.sequence, disposition }, stamp)
+          : [],
       ),
     });
     this.#admitted(row, admission, records, begunAnew(before, row));

@@ -33,6 +33,7 @@ export const eventRecord = (
   incident: string,
   fold: Fold | null,
   fromDriver: boolean,
+  ofEarlierBoot: boolean,
 ): Record =>
   record(now, row.id, incident, {
     $case: 'event',
@@ -50,6 +51,7 @@ export const eventRecord = (
       count: fold?.count ?? 0,
       firstAt: fold === null ? undefined : new Date(fold.firstAtMs),
       fromDriver,
+      ofEarlierBoot,
       keptUid: row.uid === report.uid ? undefined : row.uid,
     },
   });

@@ -1,3 +1,4 @@
+import { isFault } from '../lib/fault.js';
 import type { Inspection, Sighting } from '../vmm/driver.js';
 import type { Actuator } from './actuator.js';
 import { advance, ranMaybe } from './advance.js';
@@ -10,6 +11,7 @@ import { resume } from './resume.js';
 import type { VmRow } from './vm-row.js';
 
 type Connected = Extract<Sighting, { kind: 'connected' }>;
+type Told = Extract<Sighting, { kind: 'event' }>;
 
 /** Takes in what the drivers see, in order and per VM, and picks up what an earlier life of vmwarden left undone. */
 export class Sightings {
@@ -73,18 +75,34 @@ export class Sightings {
 
   async #handle(vm: string, sighting: Sighting): Promise<void> {
     switch (sighting.kind) {
-      case 'event': {
-        const { report, boots, state } = sighting;
-        const bootId = report.bootId ?? this.#core.roster.row(vm).seen?.bootId ?? '';
-        await this.#ingest.take({ report, driver: { boots, life: this.#life, bootId, state } });
-        // There will be no contact with a process that is gone: what was begun on it ends here.
-        if (state === 'exited') await this.#resume(vm, { state, raw: 'exited', bootId, boots });
-        return;
-      }
+      case 'event':
+        return await this.#event(vm, sighting);
       case 'connected':
         return await this.#connected(vm, sighting);
       case 'disconnected':
         return await this.#disconnected(vm, sighting.reason);
+    }
+  }
+
+  async #event(vm: string, sighting: Told): Promise<void> {
+    const { report, boots, state, earlier = false, onSettled } = sighting;
+    const bootId = report.bootId ?? this.#core.roster.row(vm).seen?.bootId ?? '';
+    const mayRepeat = onSettled !== undefined;
+    try {
+      await this.#ingest.take({
+        report,
+        driver: { boots, life: this.#life, bootId, state, earlier, mayRepeat },
+      });
+    } catch (error) {
+      // Its source said something else before under the same key: asking again changes nothing.
+      if (!mayRepeat || !isFault(error) || error.code !== 'ALREADY_EXISTS') throw error;
+      onSettled(error);
+      return;
+    }
+    onSettled?.(null);
+    // There will be no contact with a process that is gone: what was begun on it ends here.
+    if (state === 'exited' && !earlier) {
+      await this.#resume(vm, { state, raw: 'exited', bootId, boots });
     }
   }
 

@@ -51,6 +51,7 @@ export const takeIn = (
     incident,
     fold,
     arrival.driver !== null,
+    arrival.driver?.earlier ?? false,
   );
   return { admission, row, records: [event, ...records], death, storm };
 };

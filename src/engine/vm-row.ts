@@ -110,6 +110,8 @@ export type StepPhase =
       readonly kind: 'started';
       readonly at: Moment;
       readonly attempt: number;
+      /** The attempt of an earlier life that this one takes up again; absent: it is none. */
+      readonly takesUp?: number;
       /** The boot id of the driver's source when it started: another VMM process cancels it. */
       readonly bootId: string;
     };

@@ -93,6 +93,7 @@ const eventRecordJson = (value: EventRecord): JsonObject => ({
   count: value.count,
   firstAt: timeJson(value.firstAt),
   fromDriver: value.fromDriver,
+  ofEarlierBoot: value.ofEarlierBoot,
   keptUid: value.keptUid ?? null,
 });
 

@@ -1,19 +1,23 @@
+import type { Socket } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Engine } from '../engine/engine.js';
 import { HealthService } from '../gen/grpc/health/v1/health.js';
 import { ServerReflectionService } from '../gen/grpc/reflection/v1/reflection.js';
+import { AgentServiceService } from '../gen/vmwarden/v1/agent_service.js';
 import { EventServiceService } from '../gen/vmwarden/v1/event_service.js';
 import { PolicyServiceService } from '../gen/vmwarden/v1/policy_service.js';
 import { VmServiceService } from '../gen/vmwarden/v1/vm_service.js';
 import type { Journal } from '../journal/journal.js';
 import { Fault } from '../lib/fault.js';
 import type { Logger } from '../lib/logger.js';
+import type { AgentDesk } from '../vmm/attach.js';
 import { accessLog } from './access-log.js';
+import { type AgentServiceOptions, registerAgentService } from './agent-service.js';
 import { type CallerLimits, createCallers } from './callers.js';
 import { registerEventService } from './event-service.js';
 import { registerHealth } from './health.js';
 import type { HealthView } from './health-board.js';
-import { listenUnix, type Umask } from './listen-unix.js';
+import { listenUnix, MAX_CONNECTIONS, type Umask } from './listen-unix.js';
 import { type PolicyPorts, registerPolicyService } from './policy-service.js';
 import type { VmLabels } from './record-filter.js';
 import { registerReflection } from './reflection.js';
@@ -27,6 +31,9 @@ export interface ServerOptions {
   readonly engine: Engine;
   readonly journal: Journal;
   readonly health: HealthView;
+  /** Where agents attach; absent: no VM takes one, and there is no such service. */
+  readonly agents?: AgentDesk;
+  readonly agentLimits?: AgentServiceOptions;
   readonly log: Logger;
   /** Told of each call as it ends. */
   readonly onCall?: (path: string, code: string) => void;
@@ -86,19 +93,25 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
   });
   registerVmService(router, { engine: options.engine, journal: options.journal, labels });
   registerPolicyService(router, options.journal, options.policies);
+  if (options.agents !== undefined) {
+    registerAgentService(router, options.agents, options.agentLimits);
+  }
   registerHealth(router, options.health, SERVICES);
   registerReflection(router, SERVICES);
 
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   let connections = 0;
-  const listener = await listenUnix(socket, options.umask, (connection) => {
+  const inject = (connection: Socket): void => {
     connections += 1;
     const caller = `connection-${connections}`;
     // What grpc-js tells of a peer; of one on a unix socket it would say nothing.
     Object.defineProperty(connection, 'remoteAddress', { value: caller });
     connection.once('close', () => callers.forget(caller));
     injector.injectConnection(connection);
-  });
+  };
+  // Each agent has a connection of its own.
+  const maxConnections = MAX_CONNECTIONS + (options.agents?.size ?? 0);
+  const listener = await listenUnix(socket, options.umask, inject, maxConnections);
 
   const stop = async (graceMs: number): Promise<void> => {
     stopping.abort(new Fault('UNAVAILABLE', 'STOPPING', 'vmwarden is stopping'));
@@ -123,6 +136,7 @@ const SERVICES = [
   EventServiceService.reportEvent.path,
   VmServiceService.listVms.path,
   PolicyServiceService.getPolicy.path,
+  AgentServiceService.attach.path,
   HealthService.check.path,
   ServerReflectionService.serverReflectionInfo.path,
 ].map((path) => path.split('/')[1] ?? '');

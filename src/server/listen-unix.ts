@@ -5,7 +5,8 @@ import { dirname } from 'node:path';
 import { Fault } from '../lib/fault.js';
 import { MAX_SOCKET_PATH, openSocketPlace } from '../lib/socket-path.js';
 
-const MAX_CONNECTIONS = 256;
+/** Connections at once, apart from those of agents. */
+export const MAX_CONNECTIONS = 256;
 const PROBE_TIMEOUT_MS = 1000;
 
 /** Sets the process's file mode creation mask and answers the one before: `process.umask`. */
@@ -28,6 +29,7 @@ export const listenUnix = async (
   path: string,
   umask: Umask,
   onConnection: (socket: Socket) => void,
+  maxConnections = MAX_CONNECTIONS,
 ): Promise<UnixListener> => {
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
     throw new Fault(
@@ -47,7 +49,7 @@ export const listenUnix = async (
     });
     onConnection(socket);
   });
-  server.maxConnections = MAX_CONNECTIONS;
+  server.maxConnections = maxConnections;
   const own = await bind(server, path, umask);
   return {
     close: () =>

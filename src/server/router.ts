@@ -35,7 +35,15 @@ export interface Router {
   bidi<Req, Res>(
     method: Method<Req, Res>,
     handle: (requests: AsyncIterable<Req>, stream: ResponseStream<Res>) => Promise<void>,
+    own?: BidiLimits,
   ): void;
+}
+
+export interface BidiLimits {
+  /** Open streams at once. Default: the router's. */
+  readonly maxStreams?: number;
+  /** Of one message; a larger one ends the stream. Default: what the transport takes, so that the handler can refuse it. */
+  readonly maxBytes?: number;
 }
 
 /** The server's half of what ts-proto makes of a method. */
@@ -102,7 +110,7 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
     let close: (() => void) | null = null;
     try {
       callers.admit(call.getPeer());
-      if (release === null) throw tooMany('streams of this method', maxStreams);
+      if (release === null) throw tooMany('streams of this method', slots.max);
       close = callers.openStream(call.getPeer(), call.getPath());
       await run({
         signal: lifetime.signal,
@@ -170,8 +178,8 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
       );
     },
 
-    bidi: (method, handle) => {
-      const slots = createSlots(maxStreams);
+    bidi: (method, handle, own = {}) => {
+      const slots = createSlots(own.maxStreams ?? maxStreams);
       type Req = Parameters<typeof handle>[0] extends AsyncIterable<infer R> ? R : never;
       type Message = Parameters<Parameters<typeof handle>[1]['write']>[0];
       const serve = (call: ServerDuplexStream<Received<Req>, Message>): void =>
@@ -182,7 +190,7 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
         method.path,
         serve,
         method.responseSerialize,
-        receive(method, Number.POSITIVE_INFINITY),
+        receive(method, own.maxBytes ?? Number.POSITIVE_INFINITY),
         'bidi',
       );
     },
@@ -230,16 +238,19 @@ async function* requests<Req>(
 ): AsyncGenerator<Req> {
   // Plain iteration would destroy the stream at the end of the requests, before its status is sent.
   const iterator = call.iterator({ destroyOnReturn: false })[Symbol.asyncIterator]();
-  let onStop = (): void => undefined;
-  const stopped = new Promise<never>((_resolve, reject) => {
-    onStop = () => reject(stopping.reason);
-  });
-  stopped.catch(() => undefined);
-  if (stopping.aborted) onStop();
-  else stopping.addEventListener('abort', onStop, { once: true });
+  let fail: (reason: unknown) => void = () => undefined;
+  const onStop = (): void => fail(stopping.reason);
+  stopping.addEventListener('abort', onStop, { once: true });
+  // Not Promise.race with one promise for the whole stream: that would keep every message that ever came.
+  const nextOrStop = (): Promise<IteratorResult<Received<Req>>> =>
+    new Promise((resolve, reject) => {
+      iterator.next().then(resolve, reject);
+      fail = reject;
+      if (stopping.aborted) onStop();
+    });
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), stopped]);
+      const next = await nextOrStop();
       if (next.done === true) return;
       yield opened<Req>(next.value);
     }

@@ -1,4 +1,5 @@
 import type { EventReport } from '../event/report.js';
+import type { Fault } from '../lib/fault.js';
 
 /**
  * How one VM's VMM is watched and acted on.
@@ -86,6 +87,13 @@ export type Sighting =
       readonly boots: number;
       /** The guest's state after it, where the event tells. */
       readonly state: GuestState | null;
+      /** Of an earlier boot than the guest's present one: recorded, never acted on. Default false. */
+      readonly earlier?: boolean;
+      /**
+       * For a source that may tell a thing twice: what its report's key is known for already is not taken again. Called
+       * once: with null when the event is durable, with a Fault when it never will be. Must not throw.
+       */
+      readonly onSettled?: (refused: Fault | null) => void;
     };
 
 /** A guest's state in words that all VMMs share. */
@@ -125,6 +133,8 @@ export type Verb = 'restart' | 'restartProcess' | 'dump' | 'powerOff' | 'pause' 
 export type Ability = { readonly able: true } | { readonly able: false; readonly reason: string };
 
 export interface Act {
+  /** The same when an act of an earlier life is taken up again, another one for a retry; at most 512 bytes. */
+  readonly id: string;
   readonly signal: AbortSignal;
   /** Milliseconds from now; the verb has resolved by then. */
   readonly timeoutMs: number;

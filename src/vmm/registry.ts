@@ -18,6 +18,8 @@ export const createDriver = (registry: DriverRegistry, vm: VmConfig): Driver => 
   switch (vm.driver.kind) {
     case 'qemu':
       return registry.qemu({ ...vm, driver: vm.driver });
+    case 'agent':
+      return registry.agent({ ...vm, driver: vm.driver });
     case 'observe':
       return registry.observe({ ...vm, driver: vm.driver });
   }

@@ -299,7 +299,7 @@ stopTimeout: [1]
         'conf/vmwarden.yaml:5:12: journal.reserve: got "1GB", expected a size such as 512KiB, 64MiB or 1GiB',
         'flag --journal-hard-limit: journal.hardLimit: got "much", expected a size such as 512KiB, 64MiB or 1GiB',
         'conf/vmwarden.yaml:7:9: vms[0].id: got "a b", expected 1 to 253 characters of a-z A-Z 0-9 . _ -',
-        'conf/vmwarden.yaml:8:21: vms[0].driver.kind: got "qmeu", expected one of qemu, observe (did you mean qemu?)',
+        'conf/vmwarden.yaml:8:21: vms[0].driver.kind: got "qmeu", expected one of qemu, agent, observe (did you mean qemu?)',
         'conf/vmwarden.yaml:10:45: vms[1].driver.sockt: unknown key "sockt" (did you mean socket?)',
         'conf/vmwarden.yaml:11:21: vms[1].labels.tier: got 1, expected text (write it in quotes: "1")',
         'conf/vmwarden.yaml:12:23: vms[1].release.panic: got "pauze", expected one of pause, shutdown, exit-failure, none (did you mean pause?)',

@@ -173,6 +173,7 @@ const crash = (vmId: string): Buffer =>
           count: 1,
           firstAt: undefined,
           fromDriver: false,
+          ofEarlierBoot: false,
         },
       },
     }).finish(),

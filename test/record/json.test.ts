@@ -42,6 +42,7 @@ const eventBody = {
   count: 2,
   firstAt: undefined,
   fromDriver: true,
+  ofEarlierBoot: false,
 };
 
 describe('a record in our own JSON', () => {
@@ -74,6 +75,7 @@ describe('a record in our own JSON', () => {
         count: 2,
         firstAt: null,
         fromDriver: true,
+        ofEarlierBoot: false,
         keptUid: null,
       },
     });

@@ -37,7 +37,9 @@ describePart('buf', 'buf curl', () => {
     expect(services.stdout.trim().split('\n').sort()).toEqual([
       'grpc.health.v1.Health',
       'grpc.reflection.v1.ServerReflection',
+      'vmwarden.v1.AgentService',
       'vmwarden.v1.EventService',
+      'vmwarden.v1.PolicyService',
       'vmwarden.v1.VmService',
     ]);
     const methods = await bufCurl(socket, ['--list-methods', url()]);

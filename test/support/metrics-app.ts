@@ -62,7 +62,11 @@ export const startMetricsApp = async (
     log: collectingLog(lines),
     umask: (mask) => process.umask(mask),
     pid: process.pid,
-    drivers: { qemu: () => driver, observe: () => createObserveDriver() },
+    drivers: {
+      qemu: () => driver,
+      agent: () => createObserveDriver(),
+      observe: () => createObserveDriver(),
+    },
     ...parts,
   });
   onTestFinished(() => app.stop());

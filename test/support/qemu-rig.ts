@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -156,6 +157,7 @@ export const watchWith = (driver: Driver, options: WatchOptions = {}): Watcher =
         timeoutMs,
       ),
     act: (changes = {}) => ({
+      id: randomUUID(),
       signal: new AbortController().signal,
       timeoutMs: 10_000,
       cause: { boots: null, resumed: false },
@@ -171,6 +173,7 @@ export const watchWith = (driver: Driver, options: WatchOptions = {}): Watcher =
     onSighting: (sighting) => {
       sightings.push(sighting);
       unread.push(sighting);
+      if (sighting.kind === 'event') sighting.onSettled?.(null);
       for (const look of [...waiting]) look();
     },
     lastSeen: () => watcher.lastSeen,

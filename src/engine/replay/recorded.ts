@@ -44,7 +44,16 @@ export const eventOf = (vm: string, record: EventRecord, life: string): Recorded
   return {
     arrival: {
       report,
-      driver: record.fromDriver ? { boots: 0, life, bootId: record.bootId, state: null } : null,
+      driver: record.fromDriver
+        ? {
+            boots: 0,
+            life,
+            bootId: record.bootId,
+            state: null,
+            earlier: record.ofEarlierBoot,
+            mayRepeat: false,
+          }
+        : null,
     },
     fold:
       record.count > 1 ? { count: record.count, firstAtMs: record.firstAt?.getTime() ?? 0 } : null,

@@ -1,4 +1,5 @@
 import { isFault } from '../../lib/fault.js';
+import { already, failed, Running, unsupported } from '../act.js';
 import type {
   Act,
   Capabilities,
@@ -8,7 +9,6 @@ import type {
   Outcome,
   Watch,
 } from '../driver.js';
-import { already, failed, Running, unsupported } from './act.js';
 import { Contact } from './contact.js';
 import { dump } from './dump.js';
 import { stoppedFault } from './errors.js';
@@ -156,7 +156,7 @@ class QemuDriver implements Driver {
     if (state.kind === 'exited') return failed('VMM_GONE', 'the QEMU process has ended');
     if (state.kind !== 'connected') return failed('NOT_CONNECTED', state.fault.message);
     this.#acting = true;
-    const running = new Running(act);
+    const running = new Running(act, 'QMP_REFUSED');
     try {
       return await verb(state.session, running);
     } catch (error) {

@@ -1,7 +1,7 @@
 import { lstat, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { applied, failed, type Running } from '../act.js';
 import type { Act, DumpTarget, Outcome } from '../driver.js';
-import { applied, failed, type Running } from './act.js';
 import {
   type DumpStatus,
   dumpMemory,

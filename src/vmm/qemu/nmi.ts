@@ -1,5 +1,5 @@
+import { applied, failed, type Running } from '../act.js';
 import type { Act, Outcome } from '../driver.js';
-import { applied, failed, type Running } from './act.js';
 import { NMI, parseStatus, QUERY_STATUS } from './commands.js';
 import { refusedFault } from './errors.js';
 import { look } from './look.js';

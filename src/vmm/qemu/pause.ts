@@ -1,5 +1,5 @@
+import { already, applied, failed, type Running } from '../act.js';
 import type { Act, Outcome } from '../driver.js';
-import { already, applied, failed, type Running } from './act.js';
 import { CONT, parseStatus, QUERY_STATUS, STOP } from './commands.js';
 import { refusedFault } from './errors.js';
 import { look } from './look.js';

@@ -1,5 +1,5 @@
+import { applied, type Running } from '../act.js';
 import type { Act, Outcome } from '../driver.js';
-import { applied, type Running } from './act.js';
 import { POWERDOWN, QUIT, WAKEUP } from './commands.js';
 import { look } from './look.js';
 import type { Session } from './session.js';

@@ -1,6 +1,6 @@
 import type { ReleaseConfig } from '../../config/config.js';
+import { applied, cancelled, failed, type Running } from '../act.js';
 import type { Act, Outcome } from '../driver.js';
-import { applied, cancelled, failed, type Running } from './act.js';
 import { ALLOW_RESET, CONT, parseStatus, QUERY_STATUS, RESET, setAction } from './commands.js';
 import { describe, refusedFault } from './errors.js';
 import type { Expected } from './event-waiters.js';

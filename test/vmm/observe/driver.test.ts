@@ -32,8 +32,13 @@ it('is made by the factory of its kind', () => {
     made.push(kind);
     return createObserveDriver();
   };
-  const registry = { qemu: factory('qemu'), observe: factory('observe') };
+  const registry = {
+    qemu: factory('qemu'),
+    agent: factory('agent'),
+    observe: factory('observe'),
+  };
   createDriver(registry, vmConfig('/run/vm.qmp'));
+  createDriver(registry, { ...vmConfig(''), driver: { kind: 'agent' } });
   createDriver(registry, { ...vmConfig(''), driver: { kind: 'observe' } });
-  expect(made).toEqual(['qemu', 'observe']);
+  expect(made).toEqual(['qemu', 'agent', 'observe']);
 });

@@ -398,7 +398,11 @@ export interface EventRecord {
   /** The VM's own driver saw it, in order; else a reporter told it. */
   fromDriver: boolean;
   /** The uid under which the VM is kept, where vm_uid says another one. */
-  keptUid?: string | undefined;
+  keptUid?:
+    | string
+    | undefined;
+  /** The driver showed that it is of an earlier boot than the present one. */
+  ofEarlierBoot: boolean;
 }
 
 /** What a reporter says alone; a repeat is known by it. */
@@ -978,6 +982,7 @@ function createBaseEventRecord(): EventRecord {
     firstAt: undefined,
     fromDriver: false,
     keptUid: undefined,
+    ofEarlierBoot: false,
   };
 }
 
@@ -1027,6 +1032,9 @@ export const EventRecord: MessageFns<EventRecord> = {
     }
     if (message.keptUid !== undefined) {
       writer.uint32(114).string(message.keptUid);
+    }
+    if (message.ofEarlierBoot !== false) {
+      writer.uint32(120).bool(message.ofEarlierBoot);
     }
     return writer;
   },
@@ -1156,6 +1164,14 @@ export const EventRecord: MessageFns<EventRecord> = {
             message.keptUid = reader.string();
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.ofEarlierBoot = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1212,6 +1228,11 @@ export const EventRecord: MessageFns<EventRecord> = {
         : isSet(object.kept_uid)
         ? globalThis.String(object.kept_uid)
         : undefined,
+      ofEarlierBoot: isSet(object.ofEarlierBoot)
+        ? globalThis.Boolean(object.ofEarlierBoot)
+        : isSet(object.of_earlier_boot)
+        ? globalThis.Boolean(object.of_earlier_boot)
+        : false,
     };
   },
 
@@ -1259,6 +1280,9 @@ export const EventRecord: MessageFns<EventRecord> = {
     if (message.keptUid !== undefined) {
       obj.keptUid = message.keptUid;
     }
+    if (message.ofEarlierBoot !== false) {
+      obj.ofEarlierBoot = message.ofEarlierBoot;
+    }
     return obj;
   },
 
@@ -1283,6 +1307,7 @@ export const EventRecord: MessageFns<EventRecord> = {
     message.firstAt = object.firstAt ?? undefined;
     message.fromDriver = object.fromDriver ?? false;
     message.keptUid = object.keptUid ?? undefined;
+    message.ofEarlierBoot = object.ofEarlierBoot ?? false;
     return message;
   },
 };

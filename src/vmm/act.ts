@@ -1,5 +1,5 @@
-import { type Fault, isFault } from '../../lib/fault.js';
-import type { Act, GuestState, Outcome } from '../driver.js';
+import { type Fault, isFault } from '../lib/fault.js';
+import type { Act, GuestState, Outcome } from './driver.js';
 
 /** What a verb is stopped by. */
 type Halt = 'aborted' | 'late';
@@ -51,13 +51,16 @@ export const cancelled = (
 export class Running {
   readonly proof: string[] = [];
   readonly #act: Act;
+  readonly #refusal: string;
   readonly #endsAt: number;
   readonly #halted: Promise<never>;
   readonly #release: () => void;
   #written = false;
 
-  constructor(act: Act) {
+  /** `refusal`: the reason of a Fault that says that nothing was done, though it was written. */
+  constructor(act: Act, refusal: string) {
     this.#act = act;
+    this.#refusal = refusal;
     this.#endsAt = performance.now() + act.timeoutMs;
     let onAbort = (): void => undefined;
     let timer: NodeJS.Timeout | undefined;
@@ -140,8 +143,8 @@ export class Running {
   #faultOutcome(fault: Fault): Outcome {
     const { reason, message } = fault;
     if (!this.#written) return failed(reason, message, this.proof);
-    // A refusal says that nothing was done; silence and a lost connection leave it open.
-    return reason === 'QMP_REFUSED'
+    // Silence and a lost connection leave it open.
+    return reason === this.#refusal
       ? failed(reason, message, this.proof)
       : unverified(reason, message, this.proof);
   }
