@@ -1,9 +1,8 @@
-import { decodeVmRow, VM_ROW_PREFIX } from '../engine/vm-row.js';
-import { Record } from '../gen/vmwarden/v1/record.js';
 import { openLmdbReader } from '../journal/lmdb/lmdb-reader.js';
-import type { VerifyOptions } from '../journal/lmdb/verify.js';
 import { FAILED, GOOD, type Io, printJson, printLine } from './io.js';
+import { entryChecks } from './journal-check.js';
 import { plainText } from './plain-text.js';
+import { createProgress } from './progress.js';
 import { styleOf } from './style.js';
 
 /** Walks through the journal in `dir` and prints each thing that is wrong: 0 when nothing is, else 1. */
@@ -14,11 +13,10 @@ export const journalVerify = async (
 ): Promise<number> => {
   const reader = await openLmdbReader({ dir });
   const style = styleOf(io.stdout, io.env);
-  const progress = progressOf(io, options.json);
+  const progress = createProgress(io, 'verifying', options.json);
   try {
     const report = await reader.verify({
-      checkRecord,
-      checkRow,
+      ...entryChecks,
       onProblem: (problem) =>
         options.json
           ? printJson(io.stdout, { kind: 'problem', problem })
@@ -40,36 +38,4 @@ export const journalVerify = async (
     progress.clear();
     await reader.close();
   }
-};
-
-const checkRecord: Required<VerifyOptions>['checkRecord'] = ({ vm, bytes }) => {
-  try {
-    const { vmId, body } = Record.decode(bytes);
-    if (body === undefined) return 'it is of no kind that this version knows';
-    if (vmId !== vm) return `it says VM '${vmId}' and was filed under '${vm}'`;
-    return null;
-  } catch (error) {
-    return `it can't be decoded: ${error instanceof Error ? error.message : error}`;
-  }
-};
-
-const checkRow: Required<VerifyOptions>['checkRow'] = ({ key, value }) =>
-  key.startsWith(VM_ROW_PREFIX) && decodeVmRow(value) === null ? "it can't be decoded" : null;
-
-/** On a terminal one line that is written over; else nothing. */
-const progressOf = (io: Io, json: boolean) => {
-  const shown = !json && io.stderr.isTTY === true;
-  let last = -1;
-  return {
-    show: (done: number, total: number): void => {
-      const percent = total === 0 ? 100 : Math.floor((100 * done) / total);
-      if (!shown || percent === last) return;
-      last = percent;
-      io.stderr.write(`\r\u001b[Kverifying ${percent} %`);
-    },
-    clear: (): void => {
-      if (last >= 0) io.stderr.write('\r\u001b[K');
-      last = -1;
-    },
-  };
 };
