@@ -100,7 +100,7 @@ describe('journal info and verify', () => {
     await (await prepare()).close();
     const io = fakeIo({ terminal: true, env: { NO_COLOR: '1' } });
     expect(await journalVerify(io, dir, { json: false })).toBe(0);
-    expect(io.err()).toContain('verifying 100 %');
+    expect(io.err()).toMatch(/verifying \[#+\] 100 %/);
     expect(io.out()).toBe('good: 2000 records, 1333 history entries, 7 rows\n');
   });
 
