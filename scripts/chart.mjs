@@ -1,11 +1,12 @@
-// The table of values in charts/vmwarden/README.md, from the comments of values.yaml. Writes it; with --check says whether
-// it is as it should be.
+// What of the chart is written elsewhere: the table of values in its README, from the comments of values.yaml, and its
+// alerts, from docs/operations.md.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isMap, isPair, isScalar, parseDocument } from 'yaml';
+import { isMap, isPair, isScalar, parseDocument, stringify } from 'yaml';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const alerts = join(root, 'charts/vmwarden/files/alerts.yaml');
 const readme = join(root, 'charts/vmwarden/README.md');
 const BEGIN = '<!-- values: made by `npm run generate:chart` -->';
 const END = '<!-- end of values -->';
@@ -64,14 +65,28 @@ function toJson(node) {
   return node.toJSON();
 }
 
+/** The file of alerts as it should be. */
+export function chartAlerts() {
+  const text = readFileSync(join(root, 'docs/operations.md'), 'utf8');
+  const rows = [...text.matchAll(/^\| \[(\w+)\]\(#\w+\) \| `(.+)` \| (\w+) \| (\w+) \|$/gm)];
+  const list = rows.map(([, alert = '', expr = '', time = '', severity = '']) => {
+    const [, runbook = ''] =
+      new RegExp(`^### ${alert}\\n\\n([\\s\\S]*?)(?:\\n\\n|$)`, 'm').exec(text) ?? [];
+    const summary = plain(runbook);
+    if (summary === '') throw new Error(`docs/operations.md says nothing about ${alert}`);
+    return { alert, expr: expr.replaceAll('\\|', '|'), for: time, severity, summary };
+  });
+  if (list.length === 0) throw new Error('docs/operations.md has no table of alerts');
+  return `# Made by \`npm run generate:chart\` from docs/operations.md.\n${stringify(list)}`;
+}
+
+/** A paragraph's first sentence without Markdown; a colon ends one, too. @param {string} paragraph */
+function plain(paragraph) {
+  const text = paragraph.replace(/\n/g, ' ').replace(/\[([^\]]+)\]\([^)]*\)/g, '$1');
+  return (/^.*?[.;](?= |$)/.exec(text)?.[0] ?? text).replace(/;$/, '.').replaceAll('`', '');
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const made = chartReadme();
-  if (process.argv.includes('--check')) {
-    if (made !== readFileSync(readme, 'utf8')) {
-      console.error('charts/vmwarden/README.md is not what `npm run generate:chart` makes');
-      process.exitCode = 1;
-    }
-  } else {
-    writeFileSync(readme, made);
-  }
+  writeFileSync(readme, chartReadme());
+  writeFileSync(alerts, chartAlerts());
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
-import { chartReadme } from '../../scripts/chart.mjs';
+import { chartAlerts, chartReadme } from '../../scripts/chart.mjs';
 import { loadConfig } from '../../src/config/load-config.js';
 import { parsePolicy } from '../../src/policy/parse.js';
 import { describePart } from '../support/parts.js';
@@ -42,7 +42,9 @@ describePart('helm', 'the chart', () => {
         'DaemonSet',
         'NetworkPolicy',
         'Pod',
+        'PodMonitor',
         'PriorityClass',
+        'PrometheusRule',
         'ServiceAccount',
       ]),
     );
@@ -244,12 +246,56 @@ describePart('helm', 'the chart', () => {
         egress: unknown[];
       }
     ).egress;
+    expect(find(objectsOf('a DaemonSet with everything'), 'NetworkPolicy')['spec']).toMatchObject({
+      ingress: [{ ports: [{ protocol: 'TCP', port: 9464 }] }],
+    });
     expect(redis).toEqual({
       ports: [
         { protocol: 'TCP', port: 6379 },
         { protocol: 'TCP', port: 26379 },
       ],
       to: [{ podSelector: {} }],
+    });
+  });
+
+  test('raises the alerts of docs/operations.md on metrics that vmwarden has', () => {
+    const { groups } = find(objectsOf('a DaemonSet with everything'), 'PrometheusRule')['spec'] as {
+      groups: { rules: { alert: string; expr: string; annotations: Record<string, string> }[] }[];
+    };
+    const operations = readFileSync('docs/operations.md', 'utf8');
+    const rules = groups[0]?.rules ?? [];
+    expect(rules.map(({ alert }) => alert)).toEqual(
+      [...operations.matchAll(/^### (Vmwarden\w+)$/gm)].map(([, name]) => name),
+    );
+    for (const { alert, expr, annotations } of rules) {
+      for (const [name] of expr.matchAll(/vmwarden_\w+/g)) {
+        const metric = name.replace(/_(bucket|sum|count)$/, '');
+        expect(operations, alert).toContain(`| \`${metric}\` |`);
+      }
+      expect(expr).not.toContain('\\|');
+      expect(annotations['summary']).toMatch(/^[A-Z/].*\.$/);
+      expect(annotations['runbook_url']).toBe(
+        `https://example/operations.md#${alert.toLowerCase()}`,
+      );
+    }
+  });
+
+  test('is scraped at the port that it serves', () => {
+    for (const name of ['a DaemonSet with everything', 'a sidecar with metrics']) {
+      const monitor = find(objectsOf(name), 'PodMonitor')['spec'];
+      expect(monitor).toMatchObject({ podMetricsEndpoints: [{ port: 'vmw-metrics' }] });
+    }
+    const pod = podSpecOf(find(objectsOf('a DaemonSet with everything'), 'DaemonSet'));
+    expect(pod?.containers[0]?.ports).toEqual([
+      { name: 'vmw-metrics', containerPort: 9464, protocol: 'TCP' },
+    ]);
+    expect(pod?.containers[0]?.env).toContainEqual({
+      name: 'VMWARDEN_METRICS_HOST',
+      valueFrom: { fieldRef: { fieldPath: 'status.podIP' } },
+    });
+    const config = find(objectsOf('a DaemonSet with everything'), 'ConfigMap', '-config');
+    expect(parse(dataOf(config, 'vmwarden.yaml'))).toMatchObject({
+      metrics: { port: 9464, vmSeries: 100 },
     });
   });
 
@@ -280,4 +326,8 @@ const dataOf = (object: Rendered, key: string): string => {
 
 test('the README’s table of values is what values.yaml says', () => {
   expect(readFileSync(join(CHART, 'README.md'), 'utf8')).toBe(chartReadme());
+});
+
+test('the chart’s alerts are those of docs/operations.md', () => {
+  expect(readFileSync(join(CHART, 'files/alerts.yaml'), 'utf8')).toBe(chartAlerts());
 });

@@ -82,6 +82,15 @@ export const MATRIX: readonly (readonly [string, Values])[] = [
       serviceAccount: { create: false, name: 'mine' },
       networkPolicy: { redisPeers: [{ podSelector: {} }], redisPorts: [6379, 26379] },
       bus: { enabled: true, url: 'redis://redis:6379' },
+      metrics: {
+        enabled: true,
+        podMonitor: { enabled: true, labels: { release: 'prometheus' } },
+        prometheusRule: {
+          enabled: true,
+          labels: { release: 'prometheus' },
+          runbookUrl: 'https://example/operations.md',
+        },
+      },
       priorityClass: { name: 'vmwarden', create: true },
       podAnnotations: { a: 'b' },
       podLabels: { c: 'd' },
@@ -91,6 +100,10 @@ export const MATRIX: readonly (readonly [string, Values])[] = [
       extraVolumes: [{ name: 'more', emptyDir: {} }],
       extraVolumeMounts: [{ name: 'more', mountPath: '/more' }],
     },
+  ],
+  [
+    'a sidecar with metrics',
+    { ...sidecar, metrics: { enabled: true, podMonitor: { enabled: true } } },
   ],
   [
     'a DaemonSet on emptyDir',
@@ -180,6 +193,11 @@ export const REFUSED: readonly (readonly [string, Values, string])[] = [
     'a VM’s pod of a DaemonSet',
     { image, sidecar: { pod: { create: true, vmm } } },
     'sidecar.pod.create: expected mode sidecar',
+  ],
+  [
+    'a scrape of nothing',
+    { image, metrics: { podMonitor: { enabled: true } } },
+    'metrics.podMonitor.enabled: expected metrics.enabled',
   ],
   [
     'a priority class without a name',

@@ -4,9 +4,9 @@
 {{- if lt (int .Values.terminationGracePeriodSeconds) (int $least) -}}
 {{- fail (printf "terminationGracePeriodSeconds: got %d, expected at least %d, 5 s above stopTimeoutSeconds: killed before, vmwarden puts no take-over back and drains nothing" (int .Values.terminationGracePeriodSeconds) (int $least)) -}}
 {{- end -}}
-{{- range $key := list "host" "dataDir" "listen" "policy" "bus" "stopTimeout" -}}
+{{- range $key := list "host" "dataDir" "listen" "policy" "bus" "metrics" "stopTimeout" -}}
 {{- if hasKey $.Values.config $key -}}
-{{- fail (printf "config.%s: the chart sets it; see the values host, data, policy, bus and stopTimeoutSeconds" $key) -}}
+{{- fail (printf "config.%s: the chart sets it; see the values host, data, policy, bus, metrics and stopTimeoutSeconds" $key) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.dumps.path (hasKey .Values.config "dumps") -}}
@@ -32,6 +32,9 @@
 {{- end -}}
 {{- if and .Values.bus.tls.certManager.enabled (not .Values.bus.tls.certManager.issuerRef) -}}
 {{- fail "bus.tls.certManager.issuerRef: is missing; expected { name, kind }" -}}
+{{- end -}}
+{{- if and .Values.metrics.podMonitor.enabled (not .Values.metrics.enabled) -}}
+{{- fail "metrics.podMonitor.enabled: expected metrics.enabled beside it; there is nothing to scrape" -}}
 {{- end -}}
 {{- if and .Values.priorityClass.create (not .Values.priorityClass.name) -}}
 {{- fail "priorityClass.name: is missing; expected the name of the PriorityClass to create" -}}

@@ -80,6 +80,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- with .Values.dumps.path -}}
 {{- $_ := set $config "dumps" (dict "dir" .) -}}
 {{- end -}}
+{{- with .Values.metrics -}}
+{{- if .enabled -}}
+{{- $_ := set $config "metrics" (dict "port" (int .port) "vmSeries" (int .vmSeries)) -}}
+{{- end -}}
+{{- end -}}
 {{- with include "vmwarden.bus" . | fromYaml -}}
 {{- $_ := set $config "bus" . -}}
 {{- end -}}
@@ -263,12 +268,21 @@ env:
   - name: VMWARDEN_HOST
     value: {{ printf "%s$(POD_NAMESPACE).$(POD_NAME)" .Values.host.prefix | quote }}
   {{- end }}
+  {{- if .Values.metrics.enabled }}
+  # Whichever family it is of.
+  - name: VMWARDEN_METRICS_HOST
+    valueFrom: { fieldRef: { fieldPath: status.podIP } }
+  {{- end }}
   - name: VMWARDEN_DATA_DIR
     value: /var/lib/vmwarden
   {{- with .Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 securityContext: {{ include "vmwarden.containerSecurityContext" . | nindent 2 }}
+{{- if .Values.metrics.enabled }}
+ports:
+  - { name: vmw-metrics, containerPort: {{ int .Values.metrics.port }}, protocol: TCP }
+{{- end }}
 resources: {{ toYaml .Values.resources | nindent 2 }}
 volumeMounts: {{ include "vmwarden.volumeMounts" . | nindent 2 }}
 startupProbe:
