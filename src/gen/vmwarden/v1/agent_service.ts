@@ -345,24 +345,48 @@ export interface AttachRequest {
     | //
     /** First, and only once. */
     { $case: "hello"; value: AgentHello }
-    | { $case: "events"; value: AgentEvents }
-    | { $case: "guest"; value: AgentGuest }
-    | { $case: "progress"; value: AgentProgress }
-    | { $case: "outcome"; value: AgentOutcome }
-    | { $case: "tookOver"; value: AgentTookOver }
+    | //
+    /** What it saw. */
+    { $case: "events"; value: AgentEvents }
+    | //
+    /** How the guest is now. */
+    { $case: "guest"; value: AgentGuest }
+    | //
+    /** How far a step has come. */
+    { $case: "progress"; value: AgentProgress }
+    | //
+    /** What became of a step. */
+    { $case: "outcome"; value: AgentOutcome }
+    | //
+    /** The answer to AgentTakeOver. */
+    { $case: "tookOver"; value: AgentTookOver }
     | undefined;
 }
 
 /** From vmwarden. */
 export interface AttachResponse {
   message:
-    | { $case: "welcome"; value: AgentWelcome }
-    | { $case: "eventsAck"; value: AgentEventsAck }
-    | { $case: "step"; value: AgentStep }
-    | { $case: "cancelStep"; value: AgentCancelStep }
-    | { $case: "outcomeAck"; value: AgentOutcomeAck }
-    | { $case: "inspect"; value: AgentInspect }
-    | { $case: "takeOver"; value: AgentTakeOver }
+    | //
+    /** The answer to hello. */
+    { $case: "welcome"; value: AgentWelcome }
+    | //
+    /** Events that are durable. */
+    { $case: "eventsAck"; value: AgentEventsAck }
+    | //
+    /** Something to do. */
+    { $case: "step"; value: AgentStep }
+    | //
+    /** A step that is waited for no longer. */
+    { $case: "cancelStep"; value: AgentCancelStep }
+    | //
+    /** What was made of an outcome. */
+    { $case: "outcomeAck"; value: AgentOutcomeAck }
+    | //
+    /** A question how the guest is. */
+    { $case: "inspect"; value: AgentInspect }
+    | //
+    /** What the VMM shall leave to vmwarden. */
+    { $case: "takeOver"; value: AgentTakeOver }
     | undefined;
 }
 
@@ -383,6 +407,7 @@ export interface AgentHello {
   instance: string;
   /** What the agent calls itself, for logs; at most 64 bytes each. */
   name: string;
+  /** The agent's own version. */
   version: string;
   /** Of the guest, as RawEvent.arch; stands for it in events that leave it empty. */
   arch: string;
@@ -407,6 +432,7 @@ export interface AgentHello {
 
 /** How the guest is: in hello, whenever it changes, and as the answer to AgentInspect. After the event that tells of the change. */
 export interface AgentGuest {
+  /** In words that all VMMs share. */
   state: AgentGuestState;
   /** The VMM's own word for it, for people; at most 64 bytes. Empty: the state's. */
   word: string;
@@ -420,8 +446,11 @@ export interface AgentGuest {
 
 /** For which events the VMM lets the guest wait. */
 export interface AgentWaits {
+  /** A crash that the guest told of. */
   panic: boolean;
+  /** The guest powers off. */
   shutdown: boolean;
+  /** Its watchdog ran out. */
   watchdog: boolean;
 }
 
@@ -444,6 +473,7 @@ export interface AgentEvent {
     | undefined;
   /** The boot in which it happened, as in AgentGuest; 1 to 128 bytes. */
   bootId: string;
+  /** The count of boots in which it happened, as in AgentGuest. */
   boots: bigint;
   /** The guest's state after it; unspecified: it does not tell. */
   state: AgentGuestState;
@@ -470,14 +500,19 @@ export interface AgentVmmEvent {
 
 /** How far a step has come. */
 export interface AgentProgress {
+  /** AgentStep.id. */
   stepId: string;
+  /** Written so far. */
   doneBytes: bigint;
+  /** To be written in all; 0: not known. */
   totalBytes: bigint;
 }
 
 /** What became of a step. */
 export interface AgentOutcome {
+  /** AgentStep.id. */
   stepId: string;
+  /** What the agent found. */
   kind: AgentOutcomeKind;
   /** A stable word for why, capitals and underscores; empty for applied and already. */
   reason: string;
@@ -517,6 +552,7 @@ export interface AgentEventsAck {
 }
 
 export interface AgentEventRefusal {
+  /** The event's. */
   sequence: bigint;
   /** As a call would have failed: code, message, ErrorInfo, BadRequest. */
   status: Status | undefined;
@@ -529,6 +565,7 @@ export interface AgentEventRefusal {
 export interface AgentStep {
   /** At most 512 bytes. */
   id: string;
+  /** One of those that hello named. */
   verb: AgentVerb;
   /** Its outcome is waited for so long from now; later it is unverified. */
   timeout:
@@ -538,18 +575,22 @@ export interface AgentStep {
   dumpPath: string;
   /** The guest's process and boots as vmwarden knows them: one that has booted since is not touched (ALREADY). */
   bootId: string;
+  /** The same count as in AgentGuest. */
   boots: bigint;
 }
 
 /** The step is waited for no longer. What has not touched the guest need not. */
 export interface AgentCancelStep {
+  /** AgentStep.id. */
   stepId: string;
   /** DEADLINE_EXCEEDED or ABORTED. */
   reason: string;
 }
 
 export interface AgentOutcomeAck {
+  /** AgentStep.id. */
   stepId: string;
+  /** Nothing has to be done about any of them. */
   verdict: AgentOutcomeVerdict;
 }
 
@@ -563,6 +604,7 @@ export interface AgentInspect {
 export interface AgentTakeOver {
   /** Goes back in AgentTookOver. */
   revision: bigint;
+  /** For which events it shall let the guest wait. */
   waits: AgentWaits | undefined;
 }
 
