@@ -5,17 +5,31 @@ import { type RedisPair, startRedisPair } from '../support/redis-pair.js';
 import { KEEPING } from '../support/redis-process.js';
 import { coveredBy, type RelayRig, startRelayRig } from '../support/relay-rig.js';
 import { checkHost, readStreams } from '../support/stream-checker.js';
+import { waitFor } from '../support/wait-for.js';
 
 /** Of random faults, one after the other over the same Redis and hosts. */
 const ROUNDS = Number(process.env['VMWARDEN_BUS_ROUNDS'] ?? 12);
 const SEED = Number(process.env['VMWARDEN_BUS_SEED'] ?? Date.now() % 1_000_000);
-const TIMEOUT_MS = 400;
-
 interface Fault {
   readonly name: string;
   /** Records are appended all the while. */
-  readonly happen: (pair: RedisPair, rigs: readonly RelayRig[]) => Promise<void>;
+  readonly happen: (pair: RedisPair, rigs: RelayRig[]) => Promise<void>;
 }
+
+const HOSTS = ['one', 'two'];
+const TIMEOUT_MS = 400;
+/** Who was killed may be back after this; until then another journal of its name could be a twin. */
+const SILENT_MS = 1_000;
+
+const startHost = (pair: RedisPair, host: string): RelayRig =>
+  startRelayRig({
+    host,
+    bus: (journalId) =>
+      redisBus(busConfig(pair.front.port), host, journalId, {
+        timeoutMs: TIMEOUT_MS,
+        silentMs: SILENT_MS,
+      }),
+  });
 
 /** So many more records are durable than at the call. */
 const flow = async ({ journal }: RelayRig, records: number): Promise<void> => {
@@ -135,20 +149,48 @@ const FAULTS: readonly Fault[] = [
       await flow(first(rigs), 100);
     },
   },
+  {
+    name: 'a data directory that is wiped',
+    happen: async (pair, rigs) => {
+      const old = first(rigs);
+      await old.caughtUp();
+      await old.stop();
+      rigs[0] = startHost(pair, old.host);
+      await rigs[0].append(100);
+      // What the old journal had published stays, in order and once.
+      await rigs[0].caughtUp();
+      const kept = await old.expectation();
+      const entries = await readStreams(pair.master.client, FLEET);
+      const upTo = old.relay.status().published ?? 0;
+      const records = new Map([...kept.records].filter(([sequence]) => sequence <= upTo));
+      expect(checkHost(entries, { ...kept, records, coveredBy }), 'the old journal').toEqual([]);
+    },
+  },
+  {
+    name: 'two hosts with one name',
+    happen: async (pair, rigs) => {
+      const { host, relay, journal } = first(rigs);
+      const twin = startHost(pair, host);
+      await twin.append(10);
+      for (const one of [twin.relay, relay]) {
+        await waitFor('both say so', () => one.status().fault?.reason === 'BUS_TWIN', SOON_MS);
+      }
+      const entries = await readStreams(pair.master.client, FLEET);
+      expect(entries.filter(({ journalId }) => journalId === twin.journal.id)).toEqual([]);
+      expect(journal.status().newest).toBeGreaterThan(0);
+      await twin.stop(0);
+    },
+  },
 ];
+
+const SOON_MS = 30_000;
 
 describePart('redis-server', `faults of Redis (VMWARDEN_BUS_SEED=${SEED})`, () => {
   let pair: RedisPair;
   let rigs: RelayRig[] = [];
   beforeEach(async () => {
     pair = await startRedisPair();
-    rigs = ['one', 'two'].map((host) =>
-      startRelayRig({
-        host,
-        bus: (journalId) =>
-          redisBus(busConfig(pair.front.port), host, journalId, { timeoutMs: TIMEOUT_MS }),
-      }),
-    );
+    rigs = HOSTS.map((host) => startHost(pair, host));
   });
   afterEach(async () => {
     await Promise.all(rigs.map((rig) => rig.stop(0)));
@@ -160,7 +202,9 @@ describePart('redis-server', `faults of Redis (VMWARDEN_BUS_SEED=${SEED})`, () =
     await flow(first(rigs), 50);
     await happen(pair, rigs);
     await Promise.all(stops.map((stop) => stop()));
-    await Promise.all(rigs.map((rig) => rig.caughtUp()));
+    await Promise.all(rigs.map((rig) => rig.caughtUp(SOON_MS))).catch((error: Error) => {
+      throw new Error(`after ${name}: ${error.message}`);
+    });
     const entries = await readStreams(pair.master.client, FLEET);
     for (const rig of rigs) {
       const problems = checkHost(entries, { ...(await rig.expectation()), coveredBy });
