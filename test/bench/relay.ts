@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Redis } from 'ioredis';
 import { partitionOf, recordsKey } from '../../src/bus/redis/keys.js';
@@ -59,19 +60,27 @@ const backlog = async (
   const ours: number[] = [];
   const floors: Record<1 | 4, number[]> = { 1: [], 4: [] };
   const bytes: number[] = [];
+  /** Of processors' time, ours by theirs: what is left of the ratio where other work takes them. */
+  const cpuShares: number[] = [];
   for (let round = quick ? 0 : -1; round < (quick ? 3 : 9); round += 1) {
     await client.flushall();
     const empty = await memoryOf(client);
+    const before = cpuNs(redis);
     const own = await relayAll(redis, journal);
+    const cpuOwn = cpuNs(redis) - before;
     const grown = (await memoryOf(client)) - empty;
     const bare: Record<1 | 4, number> = { 1: 0, 4: 0 };
+    const cpuBare: Record<1 | 4, number> = { 1: 0, 4: 0 };
     for (const inFlight of [1, 4] as const) {
       await client.flushall();
+      const from = cpuNs(redis);
       bare[inFlight] = await pipelinedXadd(client, payload, RECORDS, inFlight);
+      cpuBare[inFlight] = cpuNs(redis) - from;
     }
     // The round below 0 warms everybody up.
     if (round < 0) continue;
     ours.push(own);
+    cpuShares.push(cpuOwn / Math.min(cpuBare[1], cpuBare[4]));
     bytes.push(grown);
     floors[1].push(bare[1]);
     floors[4].push(bare[4]);
@@ -93,6 +102,7 @@ const backlog = async (
       limit: 0.5,
       remarks: [
         `${Math.round(1e6 / median(ours))} k records/s; middle half ${middleHalf(ours)} against ${middleHalf(floors[best])}`,
+        `processors' time of both programs: ${median(cpuShares).toFixed(2)} times theirs`,
       ],
     },
     {
@@ -250,3 +260,10 @@ const recordsOf = (count: number, bytes: Uint8Array) => ({
 
 const memoryOf = async (client: Redis): Promise<number> =>
   Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1]);
+
+/** This process and Redis. */
+const cpuNs = ({ pid }: BenchRedis): number => {
+  const { user, system } = process.cpuUsage();
+  const [server = 0] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ').map(Number);
+  return (user + system) * 1_000 + server;
+};
