@@ -35,17 +35,10 @@ export const events = async (
     await all(source, { ...filter, after: 0n, newest: limit, follow }, print);
     return GOOD;
   }
-  // Which records a filter leaves shows only on reading them; no more than `limit` are held.
-  let last: Sequenced[] = [];
-  const query: RecordQuery = { ...filter, after: 0n, newest: 0, follow: false };
-  for await (const sequenced of source.records(query)) {
-    last.push(sequenced);
-    if (last.length >= 2 * limit) last = last.slice(-limit);
-  }
-  last = last.slice(-limit);
+  const last = await source.newest(filter, limit);
   for (const sequenced of last) await print(sequenced);
   const from = last.at(-1)?.sequence ?? 0n;
-  if (follow) await all(source, { ...query, after: from, follow: true }, print);
+  if (follow) await all(source, { ...filter, after: from, newest: 0, follow }, print);
   return GOOD;
 };
 

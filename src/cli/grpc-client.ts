@@ -2,6 +2,7 @@ import { type Client, credentials, type ServiceError, status } from '@grpc/grpc-
 import { BadRequest, ErrorInfo } from '../gen/google/rpc/error_details.js';
 import { Status } from '../gen/google/rpc/status.js';
 import { Fault, type FaultCode, type Violation } from '../lib/fault.js';
+import { listens, notServing } from './listens.js';
 
 type ClientClass<T extends Client> = new (
   address: string,
@@ -22,7 +23,17 @@ export const withClient = async <T extends Client, Result>(
   }
 };
 
-type Callback<Response> = (error: ServiceError | null, response: Response) => void;
+/** The same for commands that need a running vmwarden. Faults: NOT_SERVING. */
+export const withServing = async <T extends Client, Result>(
+  Service: ClientClass<T>,
+  socket: string,
+  use: (client: T) => Promise<Result>,
+): Promise<Result> => {
+  if (!(await listens(socket))) throw notServing(socket);
+  return withClient(Service, socket, use);
+};
+
+export type Callback<Response> = (error: ServiceError | null, response: Response) => void;
 
 /** A unary call as a promise. Rejects with a Fault. */
 export const call = <Response>(

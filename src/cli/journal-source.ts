@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { decodeVmRow, VM_ROW_PREFIX } from '../engine/vm-row.js';
+import { readHostHold } from '../engine/host-hold.js';
+import { decodeVmRow, VM_ROW_PREFIX, vmRowKey } from '../engine/vm-row.js';
 import { vmView } from '../engine/vm-view.js';
 import { Record } from '../gen/vmwarden/v1/record.js';
 import type { JournalReader } from '../journal/lmdb/lmdb-reader.js';
@@ -7,7 +8,12 @@ import { Fault } from '../lib/fault.js';
 import { systemClock } from '../lib/system-clock.js';
 import { observePolicy } from '../policy/observe-policy.js';
 import { vmToProto } from '../server/convert.js';
+import { explainVm } from '../server/explain-vm.js';
+import { createFieldCheck } from '../server/field-check.js';
+import { type Page, pageBackward } from '../server/page-records.js';
+import { recordFilter } from '../server/record-filter.js';
 import { peekRecord } from '../server/record-peek.js';
+import { notServing } from './listens.js';
 import type { RecordQuery, RecordSource, Sequenced } from './record-source.js';
 
 /** The journal in `<dataDir>/journal`, read-only, while nobody listens on `socket`. */
@@ -29,16 +35,37 @@ export const journalSource = async (dataDir: string, socket: string): Promise<Re
         return [vmToProto(vmView(row, NOT_LIVE, observePolicy(), now))];
       });
     },
+    newest: async ({ vms, kinds }, limit) => {
+      const filter = recordFilter(
+        { vmIds: vms, kinds, eventTypes: [], labels: {} },
+        new Map(),
+        createFieldCheck(),
+      );
+      const found: Sequenced[] = [];
+      let before: number | null = reader.status().newest + 1;
+      while (before !== null && found.length < limit) {
+        const page: Page = await pageBackward(reader, filter, limit - found.length, before);
+        for (const { sequence, bytes } of page.records) {
+          found.push({ sequence: BigInt(sequence), record: Record.decode(bytes) });
+        }
+        before = page.next;
+      }
+      return found.reverse();
+    },
+    explain: async (vm, incident) => {
+      const nowMs = systemClock().now().wallMs;
+      const row = decodeVmRow(reader.lookup(vmRowKey(vm)) ?? new Uint8Array());
+      if (row === null) {
+        throw new Fault('NOT_FOUND', 'VM_UNKNOWN', `the journal knows no VM ${vm}`);
+      }
+      const view = vmView(row, NOT_LIVE, observePolicy(), systemClock().now());
+      const hostHold = readHostHold(reader);
+      const knowledge = { view, outlook: () => null, hostHold, nowMs, labels: {} };
+      return explainVm(reader, knowledge, incident);
+    },
     close: () => reader.close(),
   };
 };
-
-export const notServing = (socket: string): Fault =>
-  new Fault(
-    'UNAVAILABLE',
-    'NOT_SERVING',
-    `No vmwarden listens on ${socket}; start one: vmwarden serve`,
-  );
 
 /** What only a running vmwarden knows of a VM. */
 const NOT_LIVE = {

@@ -1,15 +1,17 @@
-import { connect } from 'node:net';
 import { credentials, Metadata } from '@grpc/grpc-js';
 import {
   EventServiceClient,
+  ListRecordsRequest,
+  type ListRecordsResponse,
   WatchRecordsRequest,
   type WatchRecordsResponse,
 } from '../gen/vmwarden/v1/event_service.js';
-import { type Vm, VmServiceClient } from '../gen/vmwarden/v1/vm_service.js';
+import { type ExplainVmResponse, type Vm, VmServiceClient } from '../gen/vmwarden/v1/vm_service.js';
 import { Fault } from '../lib/fault.js';
 import { call, deadline, faultOf, withClient } from './grpc-client.js';
 import { journalSource } from './journal-source.js';
-import type { RecordQuery, RecordSource, Sequenced } from './record-source.js';
+import { listens } from './listens.js';
+import type { RecordFilter, RecordQuery, RecordSource, Sequenced } from './record-source.js';
 
 /** Over gRPC when something listens on the socket, else the journal read-only. Faults: those of the journal's reader. */
 export const openSource = async (place: {
@@ -19,21 +21,6 @@ export const openSource = async (place: {
   (await listens(place.socket))
     ? serverSource(place.socket)
     : journalSource(place.dataDir, place.socket);
-
-const PROBE_TIMEOUT_MS = 2000;
-
-export const listens = (path: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(path);
-    const answer = (alive: boolean) => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(alive);
-    };
-    const timer = setTimeout(() => answer(false), PROBE_TIMEOUT_MS);
-    socket.once('connect', () => answer(true));
-    socket.once('error', () => answer(false));
-  });
 
 const serverSource = (socket: string): RecordSource => ({
   kind: 'server',
@@ -51,8 +38,48 @@ const serverSource = (socket: string): RecordSource => ({
       } while (pageToken !== '');
       return vms;
     }),
+  explain: (vmId, incidentId) =>
+    withClient(VmServiceClient, socket, (client) =>
+      call<ExplainVmResponse>((callback) =>
+        client.explainVm({ vmId, incidentId }, new Metadata(), deadline(), callback),
+      ),
+    ),
+  newest: (filter, limit) => newest(socket, filter, limit),
   close: async () => undefined,
 });
+
+/** The newest records that the filter leaves, newest last. */
+const newest = (
+  socket: string,
+  { vms, kinds }: RecordFilter,
+  limit: number,
+): Promise<readonly Sequenced[]> =>
+  withClient(EventServiceClient, socket, async (client) => {
+    const found: Sequenced[] = [];
+    let pageToken = '';
+    do {
+      const page = await call<ListRecordsResponse>((callback) =>
+        client.listRecords(
+          {
+            ...ListRecordsRequest.create(),
+            pageToken,
+            orderBy: 'sequence desc',
+            pageSize: Math.min(1000, limit - found.length),
+            vmIds: [...vms],
+            kinds: [...kinds],
+          },
+          new Metadata(),
+          deadline(),
+          callback,
+        ),
+      );
+      for (const { sequence, record } of page.records) {
+        if (record !== undefined) found.push({ sequence, record });
+      }
+      pageToken = found.length < limit ? page.nextPageToken : '';
+    } while (pageToken !== '');
+    return found.reverse();
+  });
 
 /** A server says at least each 15 s how far it is. */
 const SILENCE_MS = 45_000;

@@ -2,6 +2,8 @@ import { Command, CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { isFault } from '../lib/fault.js';
 import { describeFault } from './describe-fault.js';
+import { errorJson, wrongUse } from './error-json.js';
+import { addExamples } from './examples.js';
 import { FAILED, GOOD, type Io, WRONG_USE } from './io.js';
 
 interface CommandModule {
@@ -33,8 +35,28 @@ export const COMMANDS: readonly CommandModule[] = [
     load: async () => (await import('./vms.js')).addVmsCommand,
   },
   {
+    name: 'explain',
+    description: 'say why a VM was, or was not, acted on, and when it will be next',
+    load: async () => (await import('./explain.js')).addExplainCommand,
+  },
+  {
+    name: 'act',
+    description: 'act on a VM, verified as the policy’s steps are, or call off what is open',
+    load: async () => (await import('./act.js')).addActCommand,
+  },
+  {
+    name: 'hold',
+    description: 'do nothing on this VM, or on the host, until it is released',
+    load: async () => (await import('./hold.js')).addHoldCommand,
+  },
+  {
+    name: 'budget',
+    description: 'look after the budgets of VMs',
+    load: async () => (await import('./budget.js')).addBudgetCommand,
+  },
+  {
     name: 'release',
-    description: 'end a hold: act on this VM again from its next event on',
+    description: 'end a hold: a guest that is down is answered now, another from its next event on',
     load: async () => (await import('./release.js')).addReleaseCommand,
   },
   {
@@ -68,6 +90,11 @@ export const COMMANDS: readonly CommandModule[] = [
     load: async () => (await import('./config-check.js')).addConfigCommand,
   },
   {
+    name: 'completion',
+    description: 'print what makes a shell complete commands and options',
+    load: async () => (await import('./completion.js')).addCompletionCommand,
+  },
+  {
     name: 'healthcheck',
     description: 'ask a running vmwarden whether it serves',
     load: async () => (await import('./healthcheck.js')).addHealthcheckCommand,
@@ -91,13 +118,15 @@ export const runCli = async (args: readonly string[], io: Io): Promise<number> =
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? GOOD : WRONG_USE;
     }
-    io.stderr.write(`vmwarden: ${isFault(error) ? describeFault(error) : stackOf(error)}\n`);
+    if (args.includes('--json')) io.stderr.write(`${JSON.stringify(errorJson(error))}\n`);
+    else io.stderr.write(`vmwarden: ${isFault(error) ? describeFault(error) : stackOf(error)}\n`);
     return FAILED;
   }
 };
 
 /** Only the command that was chosen is loaded; the others are there by name, for `--help`. */
 export const createProgram = async (args: readonly string[], io: Io): Promise<Command> => {
+  const json = args.includes('--json');
   const program = new Command('vmwarden')
     .description(
       'Decides what happens when a guest dies, does it, proves it, and keeps the record.',
@@ -106,14 +135,16 @@ export const createProgram = async (args: readonly string[], io: Io): Promise<Co
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
+      ...(json && { outputError: (text, write) => write(`${JSON.stringify(wrongUse(text))}\n`) }),
     })
-    .showHelpAfterError('(--help tells more)')
+    .showHelpAfterError(json ? false : '(--help tells more)')
     .exitOverride();
   const chosen = args[0] === 'help' ? args[1] : args[0];
   for (const { name, description, load } of COMMANDS) {
-    if (name === chosen) (await load())(program);
+    if (name === chosen || chosen === 'completion') (await load())(program);
     else program.command(name).description(description);
   }
+  addExamples(program);
   return program;
 };
 

@@ -24,7 +24,7 @@ import {
 } from './decode-input.js';
 import { LINE_EXPECTED, type Line, linesOf } from './decode-lines.js';
 import { describeFault } from './describe-fault.js';
-import { call, deadline, withClient } from './grpc-client.js';
+import { call, deadline, withServing } from './grpc-client.js';
 import { FAILED, GOOD, type Io, printJson, printLine, WRONG_USE } from './io.js';
 import { plainText } from './plain-text.js';
 import { recordText } from './record-text.js';
@@ -52,7 +52,7 @@ export const report = async (io: Io, socket: string, options: ReportOptions): Pr
     await printLine(io.stderr, `vmwarden report: ${source.message}`);
     return WRONG_USE;
   }
-  return withClient(EventServiceClient, socket, async (client) => {
+  return withServing(EventServiceClient, socket, async (client) => {
     if (source.kind === 'record') {
       const { record } = source;
       const raw = rawRecord({ ...options, capSystemEventData: options.cap, record });

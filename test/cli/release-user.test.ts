@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { userName } from '../../src/cli/release.js';
+import { userName } from '../../src/cli/operator-options.js';
 
 test('names the user, and by number who has no passwd entry', () => {
   expect(userName(() => ({ username: 'ana' }))).toBe('ana');
