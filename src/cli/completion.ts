@@ -42,7 +42,7 @@ const bash = (entries: readonly Entry[]): string =>
     '_vmwarden() {',
     '  local word path="" try i',
     '  for ((i = 1; i < COMP_CWORD; i++)); do',
-    '    try="${path:+$path }${COMP_WORDS[i]}"',
+    `    try="\${path:+$path }\${COMP_WORDS[i]}"`,
     '    case "$try" in',
     ...(entries.length > 1
       ? [
@@ -54,7 +54,7 @@ const bash = (entries: readonly Entry[]): string =>
       : []),
     '    esac',
     '  done',
-    '  word="${COMP_WORDS[COMP_CWORD]}"',
+    `  word="\${COMP_WORDS[COMP_CWORD]}"`,
     '  case "$path" in',
     ...entries.map(
       ({ path, words }) =>

@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import { type LoadedConfig, loadConfig } from '../config/load-config.js';
 import { formatConfigProblem } from '../config/problem.js';
 import { SETTINGS } from '../config/settings.js';
-import { type Io, printLine, WRONG_USE } from './io.js';
+import { wrongUse } from './error-json.js';
+import { type Io, printJson, printLine, WRONG_USE } from './io.js';
 
 /** What commander makes of `--config` and of the flags of SETTINGS. */
 export type ConfigFlags = Readonly<Record<string, unknown>>;
@@ -39,7 +40,9 @@ export const configOrExit = async (
   const loaded = loadFromFlags(flags, io);
   if (loaded.ok) return loaded;
   for (const problem of loaded.problems) {
-    await printLine(io.stderr, formatConfigProblem(problem));
+    const text = formatConfigProblem(problem);
+    if (flags['json'] === true) await printJson(io.stderr, wrongUse(text, 'INVALID_CONFIG'));
+    else await printLine(io.stderr, text);
   }
   return WRONG_USE;
 };

@@ -27,11 +27,11 @@ export const errorJson = (error: unknown): ErrorJson => {
   };
 };
 
-/** Of a command line that no command takes. */
-export const wrongUse = (text: string): ErrorJson => ({
+/** Of a command line that no command takes, or a configuration that can't be. */
+export const wrongUse = (text: string, reason = 'WRONG_USE'): ErrorJson => ({
   error: {
     code: 'INVALID_ARGUMENT',
-    reason: 'WRONG_USE',
+    reason,
     message: text.trim().replace(/^error: /, ''),
     ...nothingMore,
   },

@@ -32,7 +32,7 @@ export const EXAMPLES: Readonly<{ [command: string]: readonly string[] }> = {
   healthcheck: ['vmwarden healthcheck --timeout 1s'],
   completion: [
     'vmwarden completion bash > /etc/bash_completion.d/vmwarden',
-    'vmwarden completion zsh > "${fpath[1]}/_vmwarden"',
+    'vmwarden completion zsh > ~/.zsh/completions/_vmwarden',
     'vmwarden completion fish > ~/.config/fish/completions/vmwarden.fish',
   ],
 };

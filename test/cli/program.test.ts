@@ -59,11 +59,13 @@ describe('the command line', () => {
     expect(err).not.toBe('');
   });
 
-  test('a fault of a command is told in one line with its reason, and ends with 1', async () => {
+  test('a fault of a command is told with its reason and what to do, and ends with 1', async () => {
     const io = fakeIo();
     const code = await runCli(['vms', '--socket', '/nowhere/s', '--data-dir', '/nowhere/data'], io);
     expect(code).toBe(1);
-    expect(io.err()).toMatch(/^vmwarden: .*\/nowhere\/data.*[(]JOURNAL_NOT_FOUND[)]\n$/);
+    expect(io.err()).toMatch(
+      /^vmwarden: .*\/nowhere\/data.*[(]JOURNAL_NOT_FOUND[)]\n {2}What to do: .+\n$/,
+    );
   });
 
   test('--version is the package’s', async () => {

@@ -10,7 +10,7 @@ import { Fault } from '../../lib/fault.js';
 import type { Policy } from '../../policy/policy.js';
 import { faultOf } from '../grpc-client.js';
 import type { Io } from '../io.js';
-import { listens } from '../open-source.js';
+import { listens } from '../listens.js';
 import { createProgress } from '../progress.js';
 
 export interface SimulationAsked {
