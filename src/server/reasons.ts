@@ -144,6 +144,16 @@ export const REASONS: Readonly<{ [reason: string]: Reason }> = {
     meaning: 'the host has another journal now, whose sequences start afresh',
     remedy: 'read from the beginning of the journal that the metadata names',
   },
+  POLICY_BROKEN: {
+    code: 'INVALID_ARGUMENT',
+    meaning: 'the policy that was sent can not be used',
+    remedy: 'mend what BadRequest names, line by line',
+  },
+  READER_STALLED: {
+    code: 'DEADLINE_EXCEEDED',
+    meaning: 'the caller did not read the answers of its stream',
+    remedy: 'read faster, or ask for less',
+  },
   RECORD_UNKNOWN: {
     code: 'NOT_FOUND',
     meaning: 'no record of this sequence was written yet',
@@ -168,6 +178,11 @@ export const REASONS: Readonly<{ [reason: string]: Reason }> = {
     code: 'NOT_FOUND',
     meaning: 'health was asked of a service that is not here',
     remedy: 'ask for the empty name, or one that reflection lists',
+  },
+  SIMULATION_RUNNING: {
+    code: 'RESOURCE_EXHAUSTED',
+    meaning: 'as many simulations run as may at once',
+    remedy: 'wait as RetryInfo says',
   },
   STOPPING: {
     code: 'UNAVAILABLE',
