@@ -145,7 +145,7 @@ export async function errorReference() {
   try {
     const outfile = join(dir, 'reasons.mjs');
     await build({ entryPoints: [join(root, 'src/server/reasons.ts')], outfile, format: 'esm' });
-    /** @type {{ REASONS: { [reason: string]: { code: string, meaning: string, remedy: string } } }} */
+    /** @type {{ REASONS: { [reason: string]: { code: string, also?: string, meaning: string, remedy: string } } }} */
     const { REASONS } = await import(pathToFileURL(outfile).href);
     const rows = Object.entries(REASONS).sort(([a], [b]) => (a < b ? -1 : 1));
     return `${[
@@ -158,8 +158,8 @@ export async function errorReference() {
       '| reason | status | when | what to do |',
       '|---|---|---|---|',
       ...rows.map(
-        ([reason, { code, meaning, remedy }]) =>
-          `| \`${reason}\` | ${code} | ${cell(meaning)} | ${cell(remedy)} |`,
+        ([reason, { code, also, meaning, remedy }]) =>
+          `| \`${reason}\` | ${also === undefined ? code : `${code}, ${also}`} | ${cell(meaning)} | ${cell(remedy)} |`,
       ),
     ].join('\n')}\n`;
   } finally {

@@ -2,6 +2,8 @@ import type { FaultCode } from '../lib/fault.js';
 
 export interface Reason {
   readonly code: FaultCode;
+  /** The same reason with another status. */
+  readonly also?: FaultCode;
   readonly meaning: string;
   /** What its reader can do about it. */
   readonly remedy: string;
@@ -9,6 +11,16 @@ export interface Reason {
 
 /** The `reason` of every ErrorInfo that a caller can get (domain vmwarden.dev). Names are stable; docs/errors.md is made of this. */
 export const REASONS: Readonly<{ [reason: string]: Reason }> = {
+  AGENT_NOT_READING: {
+    code: 'RESOURCE_EXHAUSTED',
+    meaning: 'the agent does not read what it is sent, and too much waits for it',
+    remedy: 'attach again, and read',
+  },
+  BATCH_TOO_LARGE: {
+    code: 'INVALID_ARGUMENT',
+    meaning: 'the agent’s batch has too many events',
+    remedy: 'send fewer in one message',
+  },
   BUDGET_UNKNOWN: {
     code: 'NOT_FOUND',
     meaning: 'neither the policy nor the VM knows a budget of this name',
@@ -33,6 +45,22 @@ export const REASONS: Readonly<{ [reason: string]: Reason }> = {
     code: 'DEADLINE_EXCEEDED',
     meaning: 'not answered within 30 s; what was asked for may still happen',
     remedy: 'ask again with the same request id',
+  },
+  EMPTY_MESSAGE: {
+    code: 'INVALID_ARGUMENT',
+    meaning: 'the agent’s message has none of its fields',
+    remedy: 'set one of them',
+  },
+  HELLO_EXPECTED: {
+    code: 'FAILED_PRECONDITION',
+    also: 'DEADLINE_EXCEEDED',
+    meaning: 'an agent’s first message is hello, and comes soon after the stream began',
+    remedy: 'say hello first',
+  },
+  HELLO_TWICE: {
+    code: 'FAILED_PRECONDITION',
+    meaning: 'an agent says hello once in a stream',
+    remedy: 'attach again to say something else',
   },
   HOST_HELD: {
     code: 'FAILED_PRECONDITION',

@@ -25,7 +25,11 @@ test('each reason that a caller can get is in the table, with its status', () =>
       ([, code = '', reason = '']) => `${reason} ${code}`,
     ),
   );
-  const listed = new Set(Object.entries(REASONS).map(([reason, { code }]) => `${reason} ${code}`));
+  const listed = new Set(
+    Object.entries(REASONS).flatMap(([reason, { code, also }]) =>
+      [code, ...(also === undefined ? [] : [also])].map((one) => `${reason} ${one}`),
+    ),
+  );
   expect(thrown.length).toBeGreaterThan(30);
   expect([...new Set(thrown)].filter((one) => !listed.has(one))).toEqual([]);
   // The normalizer's problems become INVALID_ARGUMENT by their own codes.
