@@ -166,14 +166,19 @@ class AgentVmDriver implements AgentDriver {
     });
     running.wrote(verb);
     const said = await running.wait(settled);
-    if ('reason' in said) {
-      // Whoever ended it: a VMM that is gone is off.
-      const off = verb === 'powerOff' && this.#contact.view?.state === 'exited';
-      return off ? already([`the agent says ${said.reason}`, 'process gone'], 'exited') : said;
-    }
+    if ('reason' in said)
+      return verb === 'powerOff' ? await this.#offAllTheSame(said, running) : said;
     running.proof.push(...said.proof);
     const after = await running.wait(this.#contact.inspectOnceAttached());
     return await running.wait(prove(verb, said, before, after, dumpPath));
+  }
+
+  /** A VMM that is gone is off, whoever ended it and whatever its agent could do about it. */
+  async #offAllTheSame(said: Outcome, running: Running): Promise<Outcome> {
+    const after = await running.wait(this.#contact.inspect()).catch(() => null);
+    return after?.state === 'exited'
+      ? already([...said.proof, `the agent says ${said.kind}`, 'process gone'], 'exited')
+      : said;
   }
 }
 
