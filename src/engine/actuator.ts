@@ -1,16 +1,16 @@
 import { performance } from 'node:perf_hooks';
 import { ageMs } from '../lib/clock.js';
-import { isFault } from '../lib/fault.js';
 import { withDeadline } from '../lib/with-deadline.js';
 import type { Act, DumpTarget, Outcome } from '../vmm/driver.js';
-import { bounded, failed, throttled } from './act-bounds.js';
+import { throttled } from './act-bounds.js';
 import { advance, cancelled, lapsed } from './advance.js';
 import { begin, placeOf } from './answer.js';
 import { isAwaiting, notSeen } from './awaiting.js';
-import { type Core, messageOf } from './core.js';
+import type { Core } from './core.js';
 import { disagrees } from './disagrees.js';
 import { waitsFor } from './gate.js';
 import { progressRecord } from './records.js';
+import { runStep } from './run-step.js';
 import { type Incident, isOfEarlierLife, type VmRow } from './vm-row.js';
 
 /** VMs looked at when a step has ended; each end lets one in, or few. */
@@ -271,38 +271,11 @@ export class Actuator {
       ),
       onCommand: this.#core.onPoint,
     };
-    try {
-      switch (step.verb) {
-        case 'dump': {
-          const made = this.#ports.dumpTarget(vm, incident.id, incident.step.attempt);
-          const target = await withDeadline(act.timeoutMs, made);
-          if (target === undefined) {
-            return { outcome: failed('DEADLINE_EXCEEDED', 'the directory of dumps hangs'), path };
-          }
-          path = target.path;
-          return {
-            outcome: await bounded(driver.dump({ ...act, ...target }), act.timeoutMs),
-            path,
-          };
-        }
-        case 'restart': {
-          const done = step.in === 'process' ? driver.restartProcess(act) : driver.restart(act);
-          return { outcome: await bounded(done, act.timeoutMs), path };
-        }
-        case 'powerOff':
-        case 'pause':
-        case 'resume':
-        case 'nmi':
-          return { outcome: await bounded(driver[step.verb](act), act.timeoutMs), path };
-        case 'hold':
-        case 'notify':
-        case 'await':
-          return { outcome: { kind: 'applied', proof: [], state: 'unknown' }, path };
-      }
-    } catch (error) {
-      const reason = isFault(error) ? error.reason : 'DRIVER_ERROR';
-      return { outcome: failed(reason, messageOf(error)), path };
-    }
+    const made = () => this.#ports.dumpTarget(vm, incident.id, incident.step.attempt);
+    const outcome = await runStep(driver, step, act, made, (target) => {
+      path = target;
+    });
+    return { outcome, path };
   }
 
   #wake(vm: string, afterMs: number): void {

@@ -196,8 +196,11 @@ const RESET_JUMP = [0xea, 0x00, 0x00, 0x00, 0xf0];
 
 const LINE = /^ {2}(?<offset>[0-9a-f]{3}) {2}(?<bytes>(?:[0-9a-f]{2} )+)/;
 
-/** The image, to be written to a file for `-bios`. */
-export const firmwareImage = (): Uint8Array => {
+/** Behind the boot byte: jmp panic, in place of xor bx,bx. */
+const PANIC_AT_BOOT = { offset: 0x09b, bytes: [0xeb, 0x45] };
+
+/** The image, to be written to a file for `-bios`; one that panics right after each boot, if asked for. */
+export const firmwareImage = (panicsAtBoot = false): Uint8Array => {
   const image = new Uint8Array(FIRMWARE_BYTES).fill(0xff);
   for (const line of LISTING.split('\n')) {
     const groups = LINE.exec(line)?.groups;
@@ -209,5 +212,6 @@ export const firmwareImage = (): Uint8Array => {
     );
   }
   image.set(RESET_JUMP, RESET_VECTOR);
+  if (panicsAtBoot) image.set(PANIC_AT_BOOT.bytes, PANIC_AT_BOOT.offset);
   return image;
 };

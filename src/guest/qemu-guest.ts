@@ -10,12 +10,14 @@ export interface QemuGuestOptions extends GuestOptions {
   readonly qemu: string;
   /** Default 64 MiB. */
   readonly memoryMiB?: number;
+  /** It panics as soon as it has told of its boot, each time. Default false. */
+  readonly panicsAtBoot?: boolean;
 }
 
 /** Starts a real QEMU under TCG (nested KVM is slower for a guest this small) with our own firmware. */
 export const startQemuGuest = async (options: QemuGuestOptions): Promise<Guest> => {
   const bios = path.join(options.dir, `${options.name ?? 'guest'}.bios`);
-  await writeFile(bios, firmwareImage());
+  await writeFile(bios, firmwareImage(options.panicsAtBoot));
   return startGuestProcess(
     {
       kind: 'qemu',
