@@ -29,6 +29,20 @@ export const fence = (root: ASTNode): readonly ConditionProblem[] => {
   return problems;
 };
 
+/** Of the expression's text. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The durations of an expression that the fence let through, all of them written out, in order. */
+export const durationsIn = (node: ASTNode): readonly Span[] =>
+  node.op === 'call' && node.args[0] === 'duration'
+    ? [{ start: node.start, end: node.end }]
+    : childrenOf(node)
+        .flatMap(durationsIn)
+        .toSorted((a, b) => a.start - b.start);
+
 type Tell = (message: string, hint?: string, at?: ASTNode) => void;
 
 const LOOPS = ['all', 'exists', 'exists_one', 'map', 'filter'];
@@ -65,6 +79,10 @@ const look = (node: ASTNode, inLoop: boolean, tell: Tell): void => {
       }
       return;
     }
+    case 'id':
+      // What durations are named after they were checked is no word of the language.
+      if (/^duration\d/.test(node.args)) tell(`Unknown variable: ${node.args}`);
+      return;
     case '.': {
       const [of, field] = node.args;
       if (of.op === 'id' && of.args === 'vm' && field === 'labels') {

@@ -4,13 +4,13 @@ import {
   EvaluationError,
   ParseError,
 } from '@marcbachmann/cel-js';
-import { UnsignedInt } from '@marcbachmann/cel-js/evaluator';
+import { type Duration, UnsignedInt } from '@marcbachmann/cel-js/evaluator';
 import { ANOMALIES } from '../event/anomaly.js';
 import { EVENT_TYPES, type EventType } from '../event/event-type.js';
 import { INITIATORS, ORIGINS } from '../event/report.js';
 import type { SystemEvent } from '../event/system-event.js';
-import { type ConditionProblem, fence } from './condition-fence.js';
-import { countWithin } from './history.js';
+import { type ConditionProblem, durationsIn, fence, type Span } from './condition-fence.js';
+import { countWithin, MAX_COUNTED } from './history.js';
 import type { Condition, ConditionResult, Question } from './policy.js';
 import { labelOf } from './selector.js';
 
@@ -43,11 +43,31 @@ export const compileCondition = (text: string): Compiled => {
     if (checked.type !== 'bool') {
       return problem(0, `is of type ${checked.type}; expected bool`, 'compare it with something');
     }
-    return { ok: true, condition: { text, test: (question) => run(program, question) } };
+    const quick = environment().parse(withConstants(text, durationsIn(program.ast)));
+    return { ok: true, condition: { text, test: (question) => run(quick, question) } };
   } catch (error) {
     const { offset, message } = located(error);
     return problem(offset, message);
   }
+};
+
+/** The library reads a duration's text anew at each evaluation, which takes longer than all else: name them instead. */
+const withConstants = (text: string, durations: readonly Span[]): string =>
+  durations.reduceRight((rest, { start, end }) => {
+    const name = constantFor(text.slice(start, end));
+    return `${rest.slice(0, start)}${name}${rest.slice(end)}`;
+  }, text);
+
+const constants = new Map<string, string>();
+
+const constantFor = (call: string): string => {
+  const known = constants.get(call);
+  if (known !== undefined) return known;
+  const name = `duration${constants.size}`;
+  const env = environment();
+  env.registerConstant(name, 'google.protobuf.Duration', env.evaluate(call));
+  constants.set(call, name);
+  return name;
 };
 
 type Program = ReturnType<Environment['parse']>;
@@ -183,9 +203,10 @@ const textOf = (detail: SystemEvent['detail']): string => {
   }
 };
 
-/** Longest duration that history can speak of; CEL's own have no bound. */
-const millisecondsOf = (duration: { getMilliseconds(): bigint }): number =>
-  Number(duration.getMilliseconds());
+/** Counts as CEL has them; a conversion would cost more than the counting. */
+const COUNTS: readonly bigint[] = Array.from({ length: MAX_COUNTED + 1 }, (_, count) =>
+  BigInt(count),
+);
 
 let made: Environment | null = null;
 
@@ -249,8 +270,8 @@ const environment = (): Environment => {
     returnType: 'int',
     params: [text('type'), { name: 'within', type: 'google.protobuf.Duration' }],
     async: false,
-    handler: ({ question }: VmSubject, type: EventType, within: { getMilliseconds(): bigint }) =>
-      BigInt(countWithin(question.history, type, millisecondsOf(within), question.now)),
+    handler: ({ question }: VmSubject, type: EventType, within: Duration) =>
+      COUNTS[countWithin(question.history, type, within.valueOf(), question.now)],
   });
   made = env;
   return env;

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { decoding, normalizing } from './computing.js';
+import { deciding } from './deciding.js';
 import { type Bench, type BenchContext, type Figure, passes } from './figure.js';
 import { fleetLoad } from './fleet-load.js';
 import { idleMemory } from './idle-memory.js';
@@ -18,6 +19,7 @@ const BENCHES: readonly Bench[] = [
   idleMemory,
   normalizing,
   decoding,
+  deciding,
   relay,
   fleetLoad,
 ];
