@@ -11,9 +11,9 @@ import { disagrees } from './disagrees.js';
 import { waitsFor } from './gate.js';
 import { progressRecord } from './records.js';
 import { runStep } from './run-step.js';
-import { type Incident, isOfEarlierLife, type VmRow } from './vm-row.js';
+import { type Incident, intentOf, isOfEarlierLife, type VmRow } from './vm-row.js';
 
-/** VMs looked at when a step has ended; each end lets one in, or few. */
+/** VMs looked at when a step has ended. */
 const KICKED_AT_ONCE = 16;
 /** Longest timer; a longer wait is armed again. */
 const MAX_TIMER_MS = 60 * 60 * 1000;
@@ -234,7 +234,7 @@ export class Actuator {
     );
   }
 
-  /** A step has ended: who waited longest for its place may have it. */
+  /** Who waited longest may have the place of a step that has ended. */
   #kickBlocked(): void {
     for (const vm of [...this.#blocked].slice(0, KICKED_AT_ONCE)) this.kick(vm);
   }
@@ -247,7 +247,7 @@ export class Actuator {
   ): Promise<{ outcome: Outcome; path: string }> {
     const step = incident.plan[incident.index];
     const { facts } = incident;
-    const driver = this.#core.roster.entry(vm).driver;
+    const { driver } = this.#core.roster.entry(vm);
     if (step === undefined)
       return { outcome: cancelled('NO_STEP', 'the plan has ended'), path: '' };
     const reported = facts.boots === null && driver.kind !== 'observe';
@@ -271,11 +271,12 @@ export class Actuator {
       ),
       onCommand: this.#core.onPoint,
     };
-    const made = () => this.#ports.dumpTarget(vm, incident.id, incident.step.attempt);
-    const outcome = await runStep(driver, step, act, made, (target) => {
-      path = target;
-    });
-    return { outcome, path };
+    const made = async () => {
+      const target = await this.#ports.dumpTarget(vm, incident.id, incident.step.attempt);
+      path = target.path;
+      return target;
+    };
+    return { outcome: await runStep(driver, step, act, made), path };
   }
 
   #wake(vm: string, afterMs: number): void {
@@ -292,9 +293,6 @@ export class Actuator {
     );
   }
 }
-
-const intentOf = (incident: Incident): string =>
-  `${incident.id}/${incident.index}/${incident.step.attempt}`;
 
 /** Names the act whichever life carries it out. */
 const actIdOf = ({ id, index, step }: Incident): string =>

@@ -5,13 +5,12 @@ import type { Act, Driver, DumpTarget, Outcome } from '../vmm/driver.js';
 import { bounded, failed } from './act-bounds.js';
 import { messageOf } from './core.js';
 
-/** Asks the driver for a step, and has an outcome whatever it does. `onPath` is told where a dump goes. */
+/** Asks the driver for a step, and has an outcome whatever it does. */
 export const runStep = async (
   driver: Driver,
   step: Step,
   act: Act,
   dumpTarget: () => Promise<DumpTarget>,
-  onPath: (path: string) => void,
 ): Promise<Outcome> => {
   const { timeoutMs } = act;
   try {
@@ -21,7 +20,6 @@ export const runStep = async (
         if (target === undefined) {
           return failed('DEADLINE_EXCEEDED', 'the directory of dumps hangs');
         }
-        onPath(target.path);
         return await bounded(driver.dump({ ...act, ...target }), timeoutMs);
       }
       case 'restart':

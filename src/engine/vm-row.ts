@@ -97,6 +97,9 @@ export interface Incident {
   readonly waitingSince: Moment;
 }
 
+/** Names a begun step, each of its tries apart. */
+export const intentOf = ({ id, index, step }: Incident): string => `${id}/${index}/${step.attempt}`;
+
 export type StepPhase =
   /** Waits for its time (`notBefore`), for contact, or for a retry. */
   | {

@@ -60,7 +60,16 @@ const arrival = (
     reconciled: false,
     ...over,
   },
-  driver: fromDriver ? { boots: 1, life: LIFE, bootId: 'process', state: 'panicked' } : null,
+  driver: fromDriver
+    ? {
+        boots: 1,
+        life: LIFE,
+        bootId: 'process',
+        state: 'panicked',
+        earlier: false,
+        mayRepeat: false,
+      }
+    : null,
 });
 
 const happenings = fc.array(
