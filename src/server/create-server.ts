@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Engine } from '../engine/engine.js';
@@ -68,6 +69,8 @@ const CALLER_LIMITS: CallerLimits = { callsPerSecond: 2_000, callsAtOnce: 4_000,
 export const startServer = async (options: ServerOptions): Promise<RunningServer> => {
   const { log, socket, heartbeatMs } = options;
   const stopping = new AbortController();
+  // Each open stream listens to it; their number has a limit of its own.
+  setMaxListeners(0, stopping.signal);
   const server = new Server({
     'grpc.max_receive_message_length': MAX_TRANSPORT_BYTES,
     'grpc.max_send_message_length': -1,
