@@ -39,6 +39,17 @@ export const addPolicyCommand = (program: Command): void => {
       process.exitCode = await policyCheck(process, files, options);
     });
 
+  policy
+    .command('test')
+    .description("run an operator's own cases against a policy")
+    .argument('<file>')
+    .argument('<cases>')
+    .option('--json', 'one JSON object a line')
+    .action(async (file: string, cases: string, options: { json?: boolean }) => {
+      const { policyTest } = await import('./policy/test.js');
+      process.exitCode = await policyTest(process, file, cases, options);
+    });
+
   addConfigOptions(
     policy
       .command('simulate')

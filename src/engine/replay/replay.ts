@@ -95,6 +95,8 @@ export class Replay {
     if (at === undefined || body === undefined) return;
     const { sequence, record } = at;
     const vm = record.vmId;
+    const inputs = decisionsBehind(all, index)[0]?.decision.inputs;
+    if (inputs !== undefined) this.#lives.inputs(vm, inputs);
     switch (body.$case) {
       case 'policy':
         this.#revision(body.value);
@@ -114,8 +116,6 @@ export class Replay {
         }
         if (arrival.report.event.type === 'VMM_EXITED') this.#exited.add(vm);
         const reachable = this.#wasReachable(all, index);
-        const inputs = decisionsBehind(all, index)[0]?.decision.inputs;
-        if (inputs !== undefined) this.#lives.inputs(vm, inputs);
         this.#lives.take(arrival, fold, sequence, keptUid, reachable, waitedBehind(all, index));
         this.#goOn(all, index);
         return;
