@@ -40,7 +40,7 @@ export class Lives {
   readonly #lost = new Set<string>();
   readonly #followed = new Map<string, string>();
   readonly #labels = new Map<string, Stamp['labels']>();
-  readonly #deaths = new Deaths([]);
+  #deaths = new Deaths([]);
   #storm: StormState = CALM;
   #host = { name: '', vms: 0 };
   readonly #timers = new Heap<{ readonly at: number; readonly vm: string; readonly id: number }>();
@@ -153,6 +153,8 @@ export class Lives {
   /** vmwarden starts anew: what drivers counted is worth nothing any more. */
   restart(): void {
     this.#life += 1;
+    // As it finds them in its rows.
+    this.#deaths = new Deaths(this.#rows.values());
   }
 
   /** The caller knows how the VM's open incident goes on; null: it does not. */

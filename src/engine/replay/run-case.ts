@@ -93,7 +93,16 @@ const arrivalOf = (
       occurredAtMs: age > 0 ? wallMs - age : null,
       reconciled: false,
     },
-    driver: reported ? null : { boots: 0, life, bootId: BOOT, state: STATE[type] ?? null },
+    driver: reported
+      ? null
+      : {
+          boots: 0,
+          life,
+          bootId: BOOT,
+          state: STATE[type] ?? null,
+          earlier: false,
+          mayRepeat: false,
+        },
   };
 };
 
