@@ -1,7 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
+import { unmet } from '../../src/cli/policy/expectation.js';
+import { type CaseAnswer, runCase } from '../../src/engine/replay/run-case.js';
 import { ANOMALIES } from '../../src/event/anomaly.js';
 import { EVENT_TYPES } from '../../src/event/event-type.js';
+import { parseCases } from '../../src/policy/cases.js';
 import { decide } from '../../src/policy/decide.js';
 import { STEP_WORDS } from '../../src/policy/document.js';
 import { remember } from '../../src/policy/history.js';
@@ -10,7 +13,9 @@ import { PROBLEMS, WARNINGS } from '../../src/policy/problem.js';
 import { moment, question } from './policies.js';
 
 const page = await readFile(new URL('../../docs/policy.md', import.meta.url), 'utf8');
-const examples = [...page.matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? '');
+const all = [...page.matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? '');
+const examples = all.filter((text) => !text.includes('kind: PolicyTest'));
+const [cases = ''] = all.filter((text) => text.includes('kind: PolicyTest'));
 const names = examples.map((text) => /name: ([\w-]+)/.exec(text)?.[1] ?? '');
 
 it('has the whole file and six recipes', () => {
@@ -33,6 +38,15 @@ it.each(names.map((name, index) => [name, examples[index] ?? ''] as const))(
   },
 );
 
+it('has cases that hold of the whole file', () => {
+  const policy = parsePolicy(examples[0] ?? '', 'production.yaml');
+  const parsed = parseCases(cases, 'cases.yaml');
+  if (!policy.ok || !parsed.ok) throw new Error(JSON.stringify([policy, parsed]));
+  expect(parsed.cases).toHaveLength(1);
+  for (const one of parsed.cases) {
+    const answers = runCase(policy.policy, one);
+    expect(one.events.flatMap((event, at) => unmet(event, answers[at] as CaseAnswer))).toEqual([]);
+  }
 const gold = { id: 'web-1', uid: '', labels: { tier: 'gold', zone: 'a', owner: 'me' } };
 const resets = (count: number) => remember({}, 'RESET', moment(9_990_000), count);
 const JANUARY = { ...moment(10_000_000), wallMs: Date.parse('2026-01-31T12:00:00Z') };
