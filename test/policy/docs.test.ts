@@ -47,6 +47,8 @@ it('has cases that hold of the whole file', () => {
     const answers = runCase(policy.policy, one);
     expect(one.events.flatMap((event, at) => unmet(event, answers[at] as CaseAnswer))).toEqual([]);
   }
+});
+
 const gold = { id: 'web-1', uid: '', labels: { tier: 'gold', zone: 'a', owner: 'me' } };
 const resets = (count: number) => remember({}, 'RESET', moment(9_990_000), count);
 const JANUARY = { ...moment(10_000_000), wallMs: Date.parse('2026-01-31T12:00:00Z') };
