@@ -26,6 +26,7 @@ import { type Agents, createAgents } from './vmm/agent/desk.js';
 import { createObserveDriver } from './vmm/observe/driver.js';
 import { createQemuDriver } from './vmm/qemu/driver.js';
 import { createDriver, type DriverRegistry } from './vmm/registry.js';
+import { watchJournal } from './watch-journal.js';
 
 /** What the program around it hands in, and what tests put in the place of a part. */
 export interface AppParts {
@@ -52,8 +53,6 @@ export interface App {
   stop(): Promise<void>;
 }
 
-/** How often a disk that fills up is noticed, that it is free again, and that the journal is broken. */
-const JOURNAL_LOOK_MS = 1_000;
 /** A stop waits at most so long for the fleet bus; what it has not got by then follows after the next start. */
 const BUS_DRAIN_MS = 10_000;
 /** How often it is noticed how the fleet bus does. */
@@ -94,7 +93,7 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
     const loading = import('./server/create-server.js');
     const journal = await opening;
     ends.push(() => journal.close());
-    ends.push(watchJournal(journal, health, parts.onBroken ?? (() => undefined)));
+    ends.push(watchJournal({ journal, health, onBroken: parts.onBroken ?? (() => undefined) }));
     metrics?.watchJournal(journal);
 
     const followed = await followPolicy(config, log, health, metrics);
@@ -206,28 +205,6 @@ const followPolicy = async (
   }
   health.up('policy');
   return { source, inForce };
-};
-
-const watchJournal = (
-  journal: Journal,
-  health: HealthBoard,
-  onBroken: (fault: Fault) => void,
-): (() => Promise<void>) => {
-  const look = (): void => {
-    if (journal.broken !== null) {
-      clearInterval(timer);
-      health.down('journal', journal.broken.message);
-      onBroken(journal.broken);
-      return;
-    }
-    const { refusing } = journal.status();
-    if (refusing === null) health.up('journal');
-    else health.degraded('journal', refusing);
-  };
-  const timer = setInterval(look, JOURNAL_LOOK_MS);
-  timer.unref();
-  look();
-  return async () => clearInterval(timer);
 };
 
 const relayInto = async (

@@ -144,4 +144,6 @@ export interface JournalStatus {
   readonly freeBytes: number;
   /** Why ingest is refused at the moment; null: it isn't. */
   readonly refusing: string | null;
+  /** How long the oldest commit under way has waited for the disk, in milliseconds; 0: none is. */
+  readonly waitingMs: number;
 }

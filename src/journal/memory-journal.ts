@@ -128,6 +128,7 @@ export class MemoryJournal implements Journal {
       recordBytes,
       freeBytes,
       refusing: this.#refusing ? belowReserveText(freeBytes, 1) : null,
+      waitingMs: 0,
     };
   }
 

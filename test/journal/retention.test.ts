@@ -19,6 +19,7 @@ const state = (rest: {
     recordBytes: rest.recordBytes ?? 500,
     freeBytes: 0,
     refusing: null,
+    waitingMs: 0,
   },
   limits: { maxAgeMs: 0, maxBytes: 1000, hardMaxBytes: 2000 },
   floor: rest.floor ?? Number.POSITIVE_INFINITY,

@@ -23,6 +23,8 @@ export interface LmdbHarness extends JournalHarness {
   readonly dir: string;
   /** The writer throws what nobody expects at its next transaction. */
   killWriter(): void;
+  /** Commits wait, as for a disk that hangs, until what it returns is called. */
+  stall(): () => void;
   reopen(): Promise<LmdbHarness>;
 }
 
@@ -44,7 +46,7 @@ export function lmdbHarness(options: { dir?: string; reserveBytes?: number } = {
 
 async function openHarness(dir: string, reserveBytes: number): Promise<LmdbHarness> {
   const clock = harnessClock();
-  const faults: WriterFaults = { failAt: 0, die: false };
+  const faults: WriterFaults = { failAt: 0, die: false, stall: null };
   const journal = await openLmdbJournal({
     dir,
     reserveBytes,
@@ -61,6 +63,16 @@ async function openHarness(dir: string, reserveBytes: number): Promise<LmdbHarne
     },
     killWriter: () => {
       faults.die = true;
+    },
+    stall: () => {
+      let resume = (): void => undefined;
+      faults.stall = new Promise((resolve) => {
+        resume = () => {
+          faults.stall = null;
+          resolve();
+        };
+      });
+      return resume;
     },
     setTime: clock.set,
     reopen: async () => {

@@ -14,6 +14,8 @@ export interface CommitQueueOptions {
 
 interface Waiting extends PlacedCommit {
   readonly size: number;
+  /** When it was appended, by performance.now(). */
+  readonly sinceMs: number;
   readonly settle: (fault: Fault | null) => void;
 }
 
@@ -52,6 +54,12 @@ export class CommitQueue {
     return this.#newest;
   }
 
+  /** How long the oldest commit that nobody has had word of has waited; 0: there is none. */
+  get waitingMs(): number {
+    const oldest = this.#sent[this.#sentFrom] ?? this.#unsent[0];
+    return oldest === undefined ? 0 : performance.now() - oldest.sinceMs;
+  }
+
   /** For good, what every commit fails with; null: the writer lives. */
   get dead(): Fault | null {
     return this.#dead;
@@ -72,7 +80,7 @@ export class CommitQueue {
     const size = preparedSize(commit);
     this.#next += commit.records.length;
     this.#waitingBytes += size;
-    this.#unsent.push({ commit, first, dropThrough, size, settle });
+    this.#unsent.push({ commit, first, dropThrough, size, sinceMs: performance.now(), settle });
     if (this.#unsent.length === 1) queueMicrotask(() => this.#flush());
     return { first, durable };
   }

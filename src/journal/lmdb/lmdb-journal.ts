@@ -160,6 +160,7 @@ class LmdbJournal implements Journal {
         ...usage(this.#parts.opened.store),
         freeBytes: free,
         refusing: this.#refusing(free),
+        waitingMs: this.#queue.waitingMs,
       };
     });
   }

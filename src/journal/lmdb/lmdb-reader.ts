@@ -86,6 +86,7 @@ class LmdbReader implements JournalReader {
         ...usage(this.#store),
         freeBytes: free,
         refusing: free < this.#reserveBytes ? belowReserveText(free, this.#reserveBytes) : null,
+        waitingMs: 0,
       };
     });
   }

@@ -32,6 +32,8 @@ export interface WriterFaults {
   failAt: Sequence;
   /** The next transaction throws what nobody expects. */
   die: boolean;
+  /** Transactions wait for it to resolve, as for a disk that hangs; null: none does. */
+  stall: Promise<void> | null;
 }
 
 export interface WriterOptions {
@@ -99,6 +101,7 @@ export class Writer {
     const { dir, faults } = this.#options;
     const pages = pagesFor(commits);
     if (!(this.#headroom.take(pages) || (await this.#headroom.make(pages)))) return noSpace(dir);
+    if (faults?.stall) await faults.stall;
     if (faults?.die) throw new Error('told to die');
     const writes = this.#writesOf(commits);
     try {

@@ -112,6 +112,9 @@ export const CATALOG = {
   vmwarden_journal_retention_bytes: gauge('Records that nothing needs are dropped above this.'),
   vmwarden_journal_hard_limit_bytes: gauge('Records are dropped though needed above this.'),
   vmwarden_journal_refusing: gauge('1: events are refused at the moment.'),
+  vmwarden_journal_commit_waiting_seconds: gauge(
+    'Since when the oldest commit under way waits for the disk; 0: none does.',
+  ),
   vmwarden_journal_commit_seconds: histogram(
     'From the append to the durable commit, by kind (ingest, outcome).',
     COMMIT_BUCKETS,

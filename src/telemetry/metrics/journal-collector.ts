@@ -8,7 +8,8 @@ export const journalCollector = (
 ): Collector => ({
   group: 'journal',
   collect: () => {
-    const { oldest, newest, usedBytes, recordBytes, freeBytes, refusing } = journal.status();
+    const { oldest, newest, usedBytes, recordBytes, freeBytes, refusing, waitingMs } =
+      journal.status();
     return [
       sample('vmwarden_journal_records', newest === 0 ? 0 : newest - oldest + 1),
       sample('vmwarden_journal_newest_sequence', newest),
@@ -19,6 +20,7 @@ export const journalCollector = (
       sample('vmwarden_journal_retention_bytes', limits.maxBytes),
       sample('vmwarden_journal_hard_limit_bytes', limits.hardMaxBytes),
       sample('vmwarden_journal_refusing', refusing === null ? 0 : 1),
+      sample('vmwarden_journal_commit_waiting_seconds', waitingMs / 1_000),
     ];
   },
 });
