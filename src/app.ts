@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Relay, type RelayStatus, startRelay } from './bus/relay.js';
+import { type Relay, startRelay } from './bus/relay.js';
 import type { Config, RedisBusConfig } from './config/config.js';
 import { openPolicySource, type PolicySource } from './config/policy-source.js';
 import { dumpFloorBytes, makeDumpTarget } from './dumps/dump-target.js';
@@ -27,6 +27,7 @@ import { createObserveDriver } from './vmm/observe/driver.js';
 import { createQemuDriver } from './vmm/qemu/driver.js';
 import { createDriver, type DriverRegistry } from './vmm/registry.js';
 import { watchJournal } from './watch-journal.js';
+import { watchRelay } from './watch-relay.js';
 
 /** What the program around it hands in, and what tests put in the place of a part. */
 export interface AppParts {
@@ -55,10 +56,6 @@ export interface App {
 
 /** A stop waits at most so long for the fleet bus; what it has not got by then follows after the next start. */
 const BUS_DRAIN_MS = 10_000;
-/** How often it is noticed how the fleet bus does. */
-const BUS_LOOK_MS = 1_000;
-/** Records behind that are no more the usual few. */
-const LAG_TO_TELL = 10_000;
 
 /**
  * The composition root: the only place that knows which implementation stands behind each contract. Rejects with
@@ -232,36 +229,6 @@ const relayInto = async (
     log,
     ...(metrics !== null && { onStatus: metrics.busChanged }),
   });
-};
-
-/** A bus out of reach only lags; one that an operator has to mend takes the program out of service. */
-const watchRelay = (relay: Relay, health: HealthBoard): (() => Promise<void>) => {
-  const look = (): void => {
-    const status = relay.status();
-    const reason = busReason(status);
-    if (status.fault?.code === 'FAILED_PRECONDITION') health.down('bus', reason);
-    else if (reason !== '') health.degraded('bus', reason);
-    else health.up('bus');
-  };
-  const timer = setInterval(look, BUS_LOOK_MS);
-  timer.unref();
-  look();
-  return async () => clearInterval(timer);
-};
-
-/** Empty: all is well. */
-const busReason = ({ state, fault, warnings, lag }: RelayStatus): string => {
-  const waiting = lag === 0 ? '' : `; ${lag} records wait`;
-  switch (state) {
-    case 'connecting':
-      return `is connecting${waiting}`;
-    case 'waiting':
-      return `${fault?.message ?? 'waits'}${waiting}`;
-    case 'relaying':
-      return [...(lag > LAG_TO_TELL ? [`${lag} records behind`] : []), ...warnings].join('; ');
-    case 'stopped':
-      return `stopped${waiting}`;
-  }
 };
 
 const keepBounded = (

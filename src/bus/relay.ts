@@ -7,8 +7,9 @@ import { withDeadline } from '../lib/with-deadline.js';
 import type { Beat, Bus } from './bus.js';
 import { Pace, type PaceLimits } from './pace.js';
 import { PublishedMarks } from './published-marks.js';
-import { type ReaderAtRisk, sayAtRisk } from './reader-at-risk.js';
+import { sayAtRisk } from './reader-at-risk.js';
 import { RelaySession, type SessionLimits } from './relay-session.js';
+import type { RelayStatus } from './relay-status.js';
 
 export type RelayJournal = Pick<
   Journal,
@@ -54,20 +55,6 @@ export interface Relay {
    * closes the bus. What is not published by then follows after the next start. Idempotent.
    */
   stop(drainMs: number): Promise<void>;
-}
-
-export interface RelayStatus {
-  /** `waiting`: the bus can't be used at the moment, `fault` says why; it is tried again. */
-  readonly state: 'connecting' | 'relaying' | 'waiting' | 'stopped';
-  readonly fault: Fault | null;
-  /** What an operator should know though it works. */
-  readonly warnings: readonly string[];
-  /** Consumer groups that trimming is about to take records from, as of the last look, each minute; also in `warnings`. */
-  readonly readersAtRisk: readonly ReaderAtRisk[];
-  /** The last sequence that the bus is known to have; null: not asked yet. */
-  readonly published: Sequence | null;
-  /** Durable records that the bus is not known to have. */
-  readonly lag: number;
 }
 
 const DEFAULTS: RelayLimits = {

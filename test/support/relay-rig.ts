@@ -1,5 +1,6 @@
 import type { Bus } from '../../src/bus/bus.js';
-import { type Relay, type RelayLimits, type RelayStatus, startRelay } from '../../src/bus/relay.js';
+import { type Relay, type RelayLimits, startRelay } from '../../src/bus/relay.js';
+import type { RelayStatus } from '../../src/bus/relay-status.js';
 import type { Journal } from '../../src/journal/journal.js';
 import { MemoryJournal } from '../../src/journal/memory-journal.js';
 import type { Expectation } from './stream-checker.js';
