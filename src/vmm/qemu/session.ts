@@ -1,16 +1,9 @@
 import type { Fault } from '../../lib/fault.js';
 import type { Inspection, TakeOver, Watch } from '../driver.js';
-import {
-  parseDump,
-  parseMigration,
-  parseStatus,
-  QUERY_DUMP,
-  QUERY_MIGRATE,
-  QUERY_STATUS,
-} from './commands.js';
 import type { QmpConnection } from './connection.js';
 import { EventWaiters, type Expected } from './event-waiters.js';
 import { interpret } from './events.js';
+import { answersOf, INSPECTION, tryAnswers } from './inspection.js';
 import type { Command, QmpEvent, Reply } from './messages.js';
 import type { QemuDriverOptions } from './options.js';
 import type { ProcessIdentity } from './process-identity.js';
@@ -276,23 +269,6 @@ export class Session {
     this.#pollTimer.unref();
   }
 }
-
-/** In this order: what has ended by the last answer shows there. */
-const INSPECTION: readonly Command[] = [QUERY_MIGRATE, QUERY_DUMP, QUERY_STATUS];
-
-const answersOf = (replies: readonly Reply[]): Answers => ({
-  migration: parseMigration(replies[0]),
-  dump: parseDump(replies[1]),
-  raw: parseStatus(replies[2]),
-});
-
-const tryAnswers = (replies: readonly Reply[]): Answers | null => {
-  try {
-    return answersOf(replies);
-  } catch {
-    return null;
-  }
-};
 
 const isFresh = ({ askedAtMs }: LookAhead, maxAgeMs: number): boolean =>
   performance.now() - askedAtMs <= maxAgeMs;
