@@ -217,7 +217,7 @@ const relayInto = async (
   const wallMs = () => clock.now().wallMs;
   return startRelay({
     journal,
-    bus: new RedisBus({ config, host, journalId: journal.id, now: wallMs }),
+    bus: new RedisBus({ config, host, journalId: journal.id }),
     lossMarker: (first, last) => {
       metrics?.lost('bus');
       return encodeRecord(

@@ -63,6 +63,7 @@ export class MemoryBus implements Bus {
   async publish({ from, records, replaces }: Batch): Promise<Sequence> {
     if (!this.#open) throw closed();
     const holder = this.#fleet.holders.get(this.#host);
+    if (holder !== undefined && holder.instance !== this.#instance) this.#contested = true;
     if (holder?.instance !== this.#instance || holder.rival !== null) throw gap();
     const published = this.#published();
     const other =

@@ -73,7 +73,6 @@ const startHost = (redis: BenchRedis, name: string): Host => {
     config: busAt(redis.port, PARTITIONS),
     host: name,
     journalId: journal.id,
-    now: Date.now,
   });
   const waiting: Host['waiting'] = [];
   const silent = (): void => undefined;

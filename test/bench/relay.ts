@@ -211,7 +211,7 @@ const startOurs = (
 ): { readonly running: Relay; readonly reached: Promise<void> } => {
   const silent = (): void => undefined;
   const config = busAt(redis.port, 1);
-  const bus = new RedisBus({ config, host: HOST, journalId: journal.id, now: Date.now });
+  const bus = new RedisBus({ config, host: HOST, journalId: journal.id });
   const { newest } = journal.status();
   let reach: () => void = silent;
   const reached = new Promise<void>((resolve) => {

@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Bus } from '../../src/bus/bus.js';
 import { sayAtRisk } from '../../src/bus/reader-at-risk.js';
 import type { RedisBusOptions } from '../../src/bus/redis/redis-bus.js';
@@ -86,6 +86,25 @@ describePart('redis-server', 'a Redis that can’t be used as it is', () => {
   });
 
   describe('by its state', () => {
+    it('is refused when it says what no vmwarden does of where the host stopped', async () => {
+      const redis = await redisWith();
+      const bus = busOf(redis);
+      await bus.open();
+      await bus.publish(batchOf(1, 2));
+      await redis.client.hset('vmwarden:{test/0}:published', 'h', 'rubbish');
+      await expect(bus.beat()).rejects.toMatchObject({
+        reason: 'BUS_MISUSED',
+        message: expect.stringContaining('rubbish'),
+      });
+      await expect(bus.open()).rejects.toMatchObject({ reason: 'BUS_MISUSED' });
+      expect(await readStreams(redis.client, FLEET)).toHaveLength(2);
+      await redis.client.hset('vmwarden:{test}:meta', 'partitions', 'rubbish');
+      await expect(bus.open()).rejects.toMatchObject({
+        reason: 'BUS_PARTITIONS',
+        message: expect.stringContaining('rubbish'),
+      });
+    });
+
     it('takes nothing by halves when it is full, and goes on when it has room', async () => {
       const redis = await redisWith();
       const bus = busOf(redis);
@@ -326,6 +345,18 @@ describePart('redis-server', 'a Redis that can’t be used as it is', () => {
       expect((await readStreams(redis.client, FLEET)).at(-1)?.sequence).toBe(last);
     });
 
+    it('keeps entries by Redis’ clock, whatever a host takes the time for', async () => {
+      const redis = await redisWith();
+      const bus = busOf(redis);
+      await bus.open();
+      await bus.publish(batchOf(1, 200));
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 400 * 86_400_000 });
+      ends.push(() => vi.useRealTimers());
+      await bus.beat();
+      await bus.publish(batchOf(201, 300));
+      expect(await redis.client.xlen(RECORDS)).toBe(300);
+    });
+
     it('warns of a group that is about to lose records, unread or unacked', async () => {
       const redis = await redisWith();
       const bus = busOf(redis, { trim: { maxAgeMs: 3_600_000, maxLength: 100 } });
@@ -348,13 +379,14 @@ describePart('redis-server', 'a Redis that can’t be used as it is', () => {
 
     it('warns of a group whose oldest record is about to be too old', async () => {
       const redis = await redisWith();
-      let aheadMs = 0;
-      const bus = busOf(redis, {}, { now: () => Date.now() + aheadMs });
+      const bus = busOf(redis);
       await bus.open();
       await bus.publish(batchOf(1, 2));
       await redis.client.xgroup('CREATE', RECORDS, 'slow', '0');
       expect((await bus.beat()).readersAtRisk).toEqual([]);
-      aheadMs = 3_000_000;
+      await redis.client.del(RECORDS);
+      await redis.client.xadd(RECORDS, Date.now() - 3_000_000, 'data', '1');
+      await redis.client.xgroup('CREATE', RECORDS, 'slow', '0');
       const [risk] = (await bus.beat()).readersAtRisk;
       expect(risk && sayAtRisk(risk)).toContain('50 min old');
     });

@@ -252,6 +252,18 @@ export function busContract(name: string, open: () => Promise<BusHarness>): void
         expect(reasons).toContain('BUS_TWIN');
       });
 
+      it('is taken from a process by a copy of its journal once, not in turns', async () => {
+        const one = await opened('h', A);
+        await one.publish(batchOf(1, 1));
+        const two = await opened('h', A);
+        await two.publish(batchOf(2, 2));
+        await expect(one.publish(batchOf(2, 2))).rejects.toMatchObject({ reason: 'BUS_GAP' });
+        await expect(one.open()).rejects.toMatchObject({ reason: 'BUS_TWIN' });
+        await expect(two.publish(batchOf(3, 3))).rejects.toMatchObject({ reason: 'BUS_GAP' });
+        await expect(two.open()).rejects.toMatchObject({ reason: 'BUS_TWIN' });
+        expect(await harness.entries('h')).toEqual(texts(A, 1, 2));
+      });
+
       it('is taken again when whoever else used it has left', async () => {
         const one = await opened('h', A);
         const two = busOf('h', B);

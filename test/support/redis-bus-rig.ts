@@ -26,4 +26,4 @@ export const redisBus = (
   host: string,
   journalId: string,
   rest: Partial<RedisBusOptions> = {},
-): RedisBus => new RedisBus({ config, host, journalId, now: Date.now, ...rest });
+): RedisBus => new RedisBus({ config, host, journalId, ...rest });

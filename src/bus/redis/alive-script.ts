@@ -11,7 +11,7 @@ import { redisScript } from './script.js';
  * KEYS alive, published, ended
  * ARGV host, journal id, instance, 'take' | 'beat' | 'leave', silent after ms
  *
- * Answers ['ok', published or '', sequence where our journal ended or '']
+ * Answers ['ok', published or '', sequence where our journal ended or '', now in ms]
  *   | ['twin', the other as in the hash] | ['error', Redis' words]
  */
 export const ALIVE = redisScript(`${ENDED_AT}
@@ -43,7 +43,7 @@ local function alive()
   if verb == 'leave' then
     if holder and holder.mine then try('HSET', KEYS[1], host, me('closed')) end
     if rival and rival.mine then try('HDEL', KEYS[1], rivalField) end
-    return {'ok', '', ''}
+    return {'ok', '', '', ''}
   end
 
   local takes = not holder or holder.mine or not holder.lives
@@ -55,7 +55,8 @@ local function alive()
   try('HSET', KEYS[1], host, me('alive'))
   if rival and not rival.mine and rival.lives then return {'twin', rival.text} end
   if rival then try('HDEL', KEYS[1], rivalField) end
-  return {'ok', try('HGET', KEYS[2], host) or '', endedAt(try('HGET', KEYS[3], host), mine) or ''}
+  local published, ended = try('HGET', KEYS[2], host), try('HGET', KEYS[3], host)
+  return {'ok', published or '', endedAt(ended, mine) or '', string.format('%.0f', now)}
 end
 
 local fine, answer = pcall(alive)

@@ -9,7 +9,8 @@ import { redisScript } from './script.js';
  * ARGV host, journal id, instance, silent after ms, replaced journal id or '', `from`, first sequence, most entries,
  *      oldest age in ms, source, then the records' bytes
  *
- * Answers ['ok', last published sequence] | ['gap', what stands in the way] | ['error', Redis' words]
+ * Answers ['ok', last published sequence] | ['gap', what stands in the way] | ['held', who has the name, as in the
+ * hash] | ['error', Redis' words]
  */
 export const PUBLISH = redisScript(`${ENDED_AT}
 local host, mine = ARGV[1], ARGV[2]
@@ -25,9 +26,8 @@ local function publish()
   local from, first, source = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[10]
   local found = call('HMGET', KEYS[3], host, host .. '/rival')
   local holder, rival = found[1], found[2]
-  if not holder or string.sub(holder, -#instance - 1) ~= ':' .. instance then
-    return {'gap', 'the name is held by ' .. (holder or 'nobody')}
-  end
+  if not holder then return {'gap', 'nobody holds the name'} end
+  if string.sub(holder, -#instance - 1) ~= ':' .. instance then return {'held', holder} end
   if rival then
     local at, state = string.match(rival, '^(%d+):(%a+):')
     if at and state == 'alive' and nowMs() - tonumber(at) < tonumber(ARGV[4]) then

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { RedisBusConfig } from '../../config/config.js';
 import type { Sequence } from '../../journal/journal.js';
-import { sayDuration } from '../../lib/duration.js';
 import { Fault } from '../../lib/fault.js';
 import type { Batch, Beat, Bus, Published } from '../bus.js';
 import type { ReaderAtRisk } from '../reader-at-risk.js';
@@ -22,6 +21,7 @@ import {
 } from './keys.js';
 import { PUBLISH } from './publish-script.js';
 import { findReadersAtRisk } from './reader-lag.js';
+import { strange, twin } from './refusals.js';
 import type { Script } from './script.js';
 import { checkServer } from './server-info.js';
 
@@ -29,8 +29,6 @@ export interface RedisBusOptions {
   readonly config: RedisBusConfig;
   readonly host: string;
   readonly journalId: string;
-  /** Milliseconds since the epoch; only for how old entries are. */
-  readonly now: () => number;
   /** Each command, and connecting, may take so long. Default 5 s. */
   readonly timeoutMs?: number;
   /** Default SILENT_MS. */
@@ -58,6 +56,8 @@ export class RedisBus implements Bus {
   #onLost: (fault: Error) => void = () => undefined;
   /** Another process had our name: from then on it is not taken from one that lives, whatever its journal. */
   #contested = false;
+  /** When we last had it, by Redis' clock: the one that entries are dated by. */
+  #hadNameAtMs = 0;
   #beats = 0;
   #warnings: readonly string[] = [];
   #readersAtRisk: readonly ReaderAtRisk[] = [];
@@ -122,6 +122,7 @@ export class RedisBus implements Bus {
       const waiting = this.#config.at.kind === 'cluster' ? null : this.#wait(connection);
       waiting?.catch(() => undefined);
       const [kind, detail = ''] = await answering;
+      if (kind === 'held') this.#seeHolder(detail);
       if (kind !== 'ok') {
         const text = `the batch from ${batch.from} of ${host} was refused: ${detail}`;
         throw new Fault('ABORTED', 'BUS_GAP', text);
@@ -149,7 +150,8 @@ export class RedisBus implements Bus {
   async #care(connection: Connection): Promise<void> {
     const { trim } = this.#config;
     const { records } = this.#keys;
-    const nowMs = this.#options.now();
+    // A host's own clock may be wrong, and would take everybody's records away.
+    const nowMs = this.#hadNameAtMs;
     this.#readersAtRisk = await findReadersAtRisk(connection, records, trim, nowMs);
     this.#warnings = [
       ...(await checkServer(connection, records)),
@@ -213,24 +215,36 @@ export class RedisBus implements Bus {
     const key = metaKey(this.#config.fleet);
     const { partitions } = this.#config;
     await connection.call('HSETNX', [key, 'partitions', partitions]);
-    const written = Number(await connection.call('HGET', [key, 'partitions']));
-    if (written === partitions) return;
+    const written = String(await connection.call('HGET', [key, 'partitions']));
+    if (written === String(partitions)) return;
     const text = `fleet ${this.#config.fleet} at ${connection.where} has ${written} partitions, bus.partitions says ${partitions}; they can't be changed while the fleet has records`;
     throw new Fault('FAILED_PRECONDITION', 'BUS_PARTITIONS', text);
   }
 
   async #name(connection: Connection, verb: 'take' | 'beat'): Promise<Published | null> {
     const { host, journalId } = this.#options;
-    const [kind, detail = '', ended = ''] = await this.#say(connection, verb);
+    const [kind, detail = '', ended = '', nowMs] = await this.#say(connection, verb);
     if (kind === 'twin') {
       this.#contested = true;
       throw twin(host, journalId, detail, this.#silentMs);
     }
+    this.#hadNameAtMs = Number(nowMs);
+    if (detail === '') return null;
     const found = /^([^:]*):(\d+)$/.exec(detail);
-    if (found?.[1] === undefined) return null;
+    // To begin anew would put all records into the stream again.
+    if (found?.[1] === undefined) throw strange(this.#keys.published, host, detail);
     const sequence = Number(found[2]);
     const ours = found[1] === journalId ? sequence : Number(ended);
     return { journalId: found[1], sequence, ours };
+  }
+
+  /**
+   * Whoever took the name after us is a twin, or we are the one that was left behind. Who had it before us, and has it
+   * again, is what a failover lost.
+   */
+  #seeHolder(text: string): void {
+    const holder = parseAlive(text);
+    this.#contested ||= holder !== null && holder.atMs >= this.#hadNameAtMs;
   }
 
   #say(connection: Connection, verb: 'take' | 'beat' | 'leave'): Promise<readonly string[]> {
@@ -283,19 +297,3 @@ export class RedisBus implements Bus {
 
 const asBuffer = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-
-const twin = (host: string, journalId: string, text: string, silentMs: number): Fault => {
-  const other = parseAlive(text);
-  const which =
-    other === null
-      ? 'another process'
-      : other.journalId === journalId
-        ? `a process over a copy of our journal (${other.instance})`
-        : `a process over journal ${other.journalId} (${other.instance})`;
-  const message =
-    `${which} uses the name ${host} too, so neither publishes. Give each host a name of its own; ` +
-    `one that was killed counts as gone after ${sayDuration(silentMs)} of silence`;
-  return new Fault('FAILED_PRECONDITION', 'BUS_TWIN', message, {
-    metadata: { host, ...(other !== null && { journalId: other.journalId }) },
-  });
-};
