@@ -77,7 +77,7 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
     world,
     roster,
     hostHold: readHostHold(options.journal),
-    deaths: new Deaths(rows),
+    deaths: new Deaths(rows, options.clock.now()),
     hostName: options.hostName ?? '',
     onPoint: options.onPoint ?? (() => undefined),
   });

@@ -49,12 +49,19 @@ export class HostOperator {
         throw new Fault('FAILED_PRECONDITION', 'HOST_NOT_HELD', 'the host is not held');
       }
       const answer = { sequence: core.world.next, incident: '', detail: '' };
-      await core.world.commit({
-        kind: 'outcome',
-        records: [this.#desk.record('', 'releaseHost', by)],
-        rows: [{ key: HOST_HOLD_ROW, value: null }, ...keep(answer)],
-      });
+      const hold = core.hostHold;
+      // As above; what is begun meanwhile fails with this commit, should that fail.
       core.hostHold = null;
+      try {
+        await core.world.commit({
+          kind: 'outcome',
+          records: [this.#desk.record('', 'releaseHost', by)],
+          rows: [{ key: HOST_HOLD_ROW, value: null }, ...keep(answer)],
+        });
+      } catch (error) {
+        core.hostHold = hold;
+        throw error;
+      }
       void this.#answerAllDown();
       return answer;
     });
@@ -70,9 +77,10 @@ export class HostOperator {
           const row = this.#desk.core.roster.row(vm);
           if (row.hold !== null || row.incident !== null || this.#desk.core.hostHold !== null)
             continue;
-          const { change } = this.#desk.answerDown({ ...row, answered: null }, inspection, 0);
+          const looked = this.#desk.answerDown({ ...row, answered: null }, inspection, 0);
+          const { change } = looked;
           if (change.records.length === 0 && change.row === row) continue;
-          await this.#desk.commit(change, []);
+          await this.#desk.commitLook(looked, []);
           this.#desk.begun(change.row);
         } catch (error) {
           this.#desk.core.log.error({ vm, error }, 'not looked at after the release of the host');

@@ -1,6 +1,8 @@
 import type { RowWrite } from '../journal/journal.js';
+import type { Moment } from '../lib/clock.js';
 import { Fault } from '../lib/fault.js';
 import { withDeadline } from '../lib/with-deadline.js';
+import type { StormState } from '../policy/policy.js';
 import type { Inspection } from '../vmm/driver.js';
 import type { Actuator } from './actuator.js';
 import type { Change } from './answer.js';
@@ -14,6 +16,17 @@ import type { VmRow } from './vm-row.js';
 
 /** A VMM that has not answered by then is out of reach. */
 const INSPECT_MS = 5_000;
+
+/** What a guest that was looked at gets for an answer. */
+export interface LookedAt {
+  readonly change: Change;
+  /** In a sentence. */
+  readonly found: string;
+  /** It was found dead, which nobody had asked for; absent: not so. */
+  readonly diedAt?: Moment;
+  /** What that makes of the storm guard; absent: nothing new. */
+  readonly storm?: StormState;
+}
 
 /** What all requests of operators need. */
 export class OperatorDesk {
@@ -37,11 +50,7 @@ export class OperatorDesk {
   }
 
   /** `before`: records of the same commit that come first. */
-  answerDown(
-    row: VmRow,
-    inspection: Inspection | null,
-    before: number,
-  ): { readonly change: Change; readonly found: string } {
+  answerDown(row: VmRow, inspection: Inspection | null, before: number): LookedAt {
     const nothing: Change = { row, records: [] };
     if (this.core.roster.entry(row.id).driver.kind === 'observe') {
       return {
@@ -70,7 +79,29 @@ export class OperatorDesk {
       incident === null
         ? `the guest is ${inspection.raw}; the policy answers with nothing to do`
         : `the guest is ${inspection.raw}; ${incident.plan.map(({ verb }) => verb).join(', ')} by rule ${incident.rule || 'otherwise'}`;
-    return { change: taken, found };
+    return {
+      change: taken,
+      found,
+      ...(taken.death && { diedAt: stamp.now }),
+      ...(taken.storm !== stamp.host.storm && { storm: taken.storm }),
+    };
+  }
+
+  /** A guest found down is a death like one told: the storm guard has it from here on, not from when it is durable. */
+  async commitLook(
+    { change, diedAt, storm }: LookedAt,
+    rows: readonly RowWrite[],
+    records: Change['records'] = change.records,
+  ): Promise<void> {
+    const { row } = change;
+    if (diedAt !== undefined) this.core.deaths.note(row.id, diedAt);
+    await this.core.world.commit({
+      kind: 'outcome',
+      row,
+      records,
+      rows,
+      ...(storm !== undefined && { storm }),
+    });
   }
 
   known(vm: string) {

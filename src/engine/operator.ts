@@ -98,13 +98,14 @@ export class Operator implements Operators {
       const { now } = this.#desk.core.stamp(vm);
       // What was answered while it was held was answered with nothing.
       const released: VmRow = { ...row, hold: null, remark: '', answered: null };
-      const { change, found } = this.#desk.answerDown(released, inspection, 2);
+      const looked = this.#desk.answerDown(released, inspection, 2);
+      const { change, found } = looked;
       const sequence = this.#desk.core.world.next;
       const incident = change.row.incident?.id ?? '';
       const answer = { sequence, incident, detail: found };
       const record = this.#desk.record(vm, 'release', by, { incident, detail: found });
       const records = [record, vmRecord(now, this.#desk.core.view(released)), ...change.records];
-      await this.#desk.commit({ row: change.row, records }, keep(answer));
+      await this.#desk.commitLook(looked, keep(answer), records);
       this.#desk.begun(change.row);
       return answer;
     });
@@ -114,7 +115,11 @@ export class Operator implements Operators {
     return this.#desk.requests.once(['resetBudget', vm, budget], by, async (keep) => {
       const { row } = this.#desk.known(vm);
       const { policy, world } = this.#desk.core;
-      if (budget !== '' && !(budget in row.attempts) && !Object.hasOwn(policy.budgets, budget)) {
+      if (
+        budget !== '' &&
+        !Object.hasOwn(row.attempts, budget) &&
+        !Object.hasOwn(policy.budgets, budget)
+      ) {
         const text = `the policy has no budget ${budget}, and VM ${vm} has used none of that name`;
         throw new Fault('NOT_FOUND', 'BUDGET_UNKNOWN', text, { metadata: { vm } });
       }

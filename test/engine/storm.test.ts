@@ -124,6 +124,35 @@ describe('the storm guard', () => {
     await second.until('the second', () => second.restarted().length === 2);
   });
 
+  it('counts the guests that are found down as the hold of the host ends', async () => {
+    const by = { actor: 'ops', reason: 'try', requestId: '' };
+    const made = await fleet(5);
+    await made.engine.operators.holdHost(by);
+    // Nothing was told of them: they are found.
+    for (const driver of made.drivers) driver.state = 'panicked';
+    made.clock.advance(120_000);
+    await made.engine.operators.releaseHost(by);
+    // The two before the third died alone, as far as anybody knew.
+    await made.until('all answered', () => made.engine.vms().every((vm) => vm.incident !== ''));
+    await waiting(made, 5);
+    expect(made.restarted()).toEqual([]);
+    const dying = (await made.records()).flatMap(({ record: { body } }) =>
+      body?.$case === 'decision' ? [body.value.inputs?.hostDying] : [],
+    );
+    expect(dying).toEqual([1, 2, 3, 4, 5]);
+    await made.until('health', () => made.health.has('storm'));
+  });
+
+  it('counts a guest that is found down as its own hold ends', async () => {
+    const by = { actor: 'ops', reason: 'try', requestId: '' };
+    const made = await fleet(3);
+    for (const vm of ['vm-0', 'vm-1', 'vm-2']) await made.engine.operators.hold(vm, by);
+    for (const driver of made.drivers) driver.state = 'panicked';
+    for (const vm of ['vm-0', 'vm-1', 'vm-2']) await made.engine.operators.release(vm, by);
+    await made.until('health', () => made.health.has('storm'));
+    expect(made.restarted()).not.toContain('vm-2');
+  });
+
   it('cannot trip on a host of one VM', async () => {
     const made = await fleet(1, {
       policy: policyWith('{ storm: { vms: 2, percent: 100, within: 60s, quiet: 5m } }'),

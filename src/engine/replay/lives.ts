@@ -40,7 +40,7 @@ export class Lives {
   readonly #lost = new Set<string>();
   readonly #followed = new Map<string, string>();
   readonly #labels = new Map<string, Stamp['labels']>();
-  #deaths = new Deaths([]);
+  #deaths = new Deaths([], { hostBootId: '' });
   #storm: StormState = CALM;
   #host = { name: '', vms: 0 };
   readonly #timers = new Heap<{ readonly at: number; readonly vm: string; readonly id: number }>();
@@ -151,10 +151,10 @@ export class Lives {
   }
 
   /** vmwarden starts anew: what drivers counted is worth nothing any more. */
-  restart(): void {
+  restart(now: Moment): void {
     this.#life += 1;
     // As it finds them in its rows.
-    this.#deaths = new Deaths(this.#rows.values());
+    this.#deaths = new Deaths(this.#rows.values(), now);
   }
 
   /** The caller knows how the VM's open incident goes on; null: it does not. */

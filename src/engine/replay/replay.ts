@@ -14,6 +14,7 @@ import { advance, again, exhaust, ranMaybe } from '../advance.js';
 import { begin, type Change } from '../answer.js';
 import type { Facts, Incident, VmRow } from '../vm-row.js';
 import { Lives } from './lives.js';
+import { type Begun, type Decided, newsOf } from './news.js';
 import { operate } from './operate.js';
 import { eventOf, outcomeOf } from './recorded.js';
 import { RecordedActs } from './recorded-acts.js';
@@ -24,23 +25,6 @@ import {
   samePlan,
   waitedBehind,
 } from './recorded-plan.js';
-
-export interface Decided {
-  readonly vm: string;
-  /** Of the incident that it opens; empty: none. */
-  readonly incident: string;
-  readonly facts: Facts;
-  readonly decision: Decision;
-}
-
-/** A step that began, under the rule that planned it (empty: `otherwise`). */
-export interface Begun {
-  readonly vm: string;
-  readonly rule: string;
-  readonly verb: string;
-  /** Sequence of the event that is answered. */
-  readonly event: number;
-}
 
 export interface ReplayPorts {
   readonly policy: Policy;
@@ -99,7 +83,7 @@ export class Replay {
     if (inputs !== undefined) this.#lives.inputs(vm, inputs);
     switch (body.$case) {
       case 'policy':
-        this.#revision(body.value);
+        this.#revision(record, body.value);
         this.#lives.come(this.#momentOf(record));
         return;
       case 'event': {
@@ -143,9 +127,9 @@ export class Replay {
     }
   }
 
-  #revision({ atStart, hostBootId }: PolicyRevision): void {
+  #revision(record: Record, { atStart, hostBootId }: PolicyRevision): void {
     if (hostBootId !== '') this.#hostBootId = hostBootId;
-    if (atStart) this.#lives.restart();
+    if (atStart) this.#lives.restart(this.#momentOf(record));
   }
 
   #momentOf({ recordedAt, monotonicUs }: Record): Moment {
@@ -267,38 +251,14 @@ export class Replay {
     return { kind: 'applied', proof: ['assumed'], state: 'unknown' };
   }
 
-  #tell(before: VmRow | undefined, { row, records }: Change, arrived: Facts | null): void {
-    let rule = before?.incident?.rule ?? '';
-    let event = before?.incident?.facts.sequence ?? 0;
-    for (const { incidentId, body } of records) {
-      if (body?.$case === 'decision') {
-        const decision = body.value;
-        const sequence = Number(decision.eventSequence);
-        const facts = factsOf(sequence, arrived, before);
-        if (incidentId !== '') {
-          rule = decision.rule;
-          event = sequence;
-        }
-        if (facts === null) continue;
-        this.#ports.onDecided({ vm: row.id, incident: incidentId, facts, decision });
-      } else if (body?.$case === 'step') {
-        const { state, verb } = body.value;
-        const held = verb === 'hold' && state === StepState.APPLIED;
-        if (state === StepState.STARTED || held) {
-          this.#acts.begunHere(row.id, event, verb);
-          this.#ports.onBegun({ vm: row.id, rule, verb, event });
-        }
+  #tell(before: VmRow | undefined, change: Change, arrived: Facts | null): void {
+    for (const one of newsOf(before, change, arrived)) {
+      if (one.kind === 'decided') {
+        this.#ports.onDecided(one);
+      } else {
+        this.#acts.begunHere(one.vm, one.event, one.verb);
+        this.#ports.onBegun(one);
       }
     }
   }
 }
-
-/** The event that was decided on: it has just come, waited for its turn, or is answered once more. */
-const factsOf = (
-  sequence: number,
-  arrived: Facts | null,
-  before: VmRow | undefined,
-): Facts | null =>
-  [arrived, ...(before?.pending ?? []), before?.incident?.facts].find(
-    (facts) => facts?.sequence === sequence,
-  ) ?? null;

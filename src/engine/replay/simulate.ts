@@ -11,8 +11,9 @@ import type { Journal } from '../../journal/journal.js';
 import type { Policy } from '../../policy/policy.js';
 import { INITIATOR, ORIGIN } from '../record-words.js';
 import { type Difference, Differences } from './differences.js';
+import type { Begun, Decided } from './news.js';
 import type { Sequenced } from './recorded-plan.js';
-import { type Begun, type Decided, Replay } from './replay.js';
+import { Replay } from './replay.js';
 import { Summary } from './summary.js';
 
 export interface SimulationOptions {

@@ -6,7 +6,7 @@ import type {
 } from '../../gen/vmwarden/v1/policy_service.js';
 import type { Policy } from '../../policy/policy.js';
 import type { VmRow } from '../vm-row.js';
-import type { Begun } from './replay.js';
+import type { Begun } from './news.js';
 
 /** VMs that a summary names; an operator with more looks at one at a time. */
 const MAX_VMS = 1_000;
