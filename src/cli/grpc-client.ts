@@ -65,6 +65,16 @@ export const faultOf = (error: unknown): Fault => {
   });
 };
 
+/** Of a status that an ack bears, while its stream lives. */
+export const faultOfStatus = (told: Status): Fault => {
+  const word = status[told.code] ?? 'UNKNOWN';
+  const { info, violations } = detailsIn(told);
+  return new Fault(codeOf(word), info?.reason ?? `GRPC_${word}`, told.message, {
+    violations,
+    metadata: info?.metadata ?? {},
+  });
+};
+
 const isServiceError = (error: unknown): error is ServiceError =>
   error instanceof Error && 'code' in error && 'metadata' in error && 'details' in error;
 
@@ -84,17 +94,29 @@ const CODES: readonly FaultCode[] = [
 
 const codeOf = (word: string): FaultCode => CODES.find((code) => code === word) ?? 'INTERNAL';
 
-const detailsOf = (
-  error: ServiceError,
-): { readonly info: ErrorInfo | null; readonly violations: readonly Violation[] } => {
+interface Details {
+  readonly info: ErrorInfo | null;
+  readonly violations: readonly Violation[];
+}
+
+const NO_DETAILS: Details = { info: null, violations: [] };
+
+const detailsOf = (error: ServiceError): Details => {
   const [bytes] = error.metadata.get('grpc-status-details-bin');
-  if (!Buffer.isBuffer(bytes)) return { info: null, violations: [] };
+  if (!Buffer.isBuffer(bytes)) return NO_DETAILS;
   try {
-    const { details } = Status.decode(bytes);
-    const find = (type: string) =>
-      details.find(({ typeUrl }) => typeUrl === `type.googleapis.com/google.rpc.${type}`)?.value;
-    const info = find('ErrorInfo');
-    const badRequest = find('BadRequest');
+    return detailsIn(Status.decode(bytes));
+  } catch {
+    return NO_DETAILS;
+  }
+};
+
+const detailsIn = ({ details }: Status): Details => {
+  const find = (type: string) =>
+    details.find(({ typeUrl }) => typeUrl === `type.googleapis.com/google.rpc.${type}`)?.value;
+  const info = find('ErrorInfo');
+  const badRequest = find('BadRequest');
+  try {
     return {
       info: info === undefined ? null : ErrorInfo.decode(info),
       violations:
@@ -107,6 +129,6 @@ const detailsOf = (
     };
   } catch {
     // Another server than ours answers there; its message still tells.
-    return { info: null, violations: [] };
+    return NO_DETAILS;
   }
 };

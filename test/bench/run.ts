@@ -8,6 +8,7 @@ import { deciding } from './deciding.js';
 import { type Bench, type BenchContext, type Figure, passes } from './figure.js';
 import { fleetLoad } from './fleet-load.js';
 import { idleMemory } from './idle-memory.js';
+import { ingest } from './ingest.js';
 import { relay } from './relay.js';
 import { figureMarkdown, figureTable, machine } from './report.js';
 import { restart } from './restart.js';
@@ -20,6 +21,7 @@ const BENCHES: readonly Bench[] = [
   normalizing,
   decoding,
   deciding,
+  ingest,
   relay,
   fleetLoad,
 ];

@@ -11,6 +11,7 @@ export interface ServedVm {
 
 export interface Serve {
   readonly pid: number;
+  readonly socket: string;
   /** From its spawn to the first answer SERVING. */
   readonly servingAfterMs: number;
   /** Resolves when it has a connection to each of its VMs. */
@@ -84,6 +85,7 @@ export const startServe = async (
   }
   return {
     pid: child.pid ?? -1,
+    socket,
     servingAfterMs: performance.now() - startedAt,
     connected: async () => {
       while (readFileSync(logFile, 'utf8').split('"VMM connected"').length <= vms.length) {
