@@ -72,7 +72,15 @@ const follow = async (
   json: boolean,
 ): Promise<number> => {
   const source = await openSource({ socket, dataDir: '' });
-  const query = { after, newest: 0, vms: [vmId], kinds: ['step'], follow: true };
+  const query = {
+    after,
+    newest: 0,
+    vms: [vmId],
+    kinds: ['step'],
+    types: [],
+    labels: {},
+    follow: true,
+  };
   for await (const { sequence, record } of source.records(query)) {
     if (record.incidentId !== incidentId || record.body?.$case !== 'step') continue;
     if (json) await printJson(io.stdout, sequencedRecordJson(sequence, record));

@@ -1,16 +1,24 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { EVENT_TYPES, type EventType } from '../event/event-type.js';
 import { sequencedRecordJson } from '../record/json.js';
-import { addConfigOptions, type ConfigFlags, configOrExit } from './config-options.js';
+import { addConfigOptions, type ConfigFlags } from './config-options.js';
 import { GOOD, type Io, printJson, printLine } from './io.js';
-import { openSource } from './open-source.js';
 import { plainText } from './plain-text.js';
-import type { RecordQuery, RecordSource, Sequenced } from './record-source.js';
+import { readRecords } from './read-records.js';
+import {
+  letsAllThrough,
+  type RecordQuery,
+  type RecordSource,
+  type Sequenced,
+} from './record-source.js';
 import { recordText } from './record-text.js';
 import { type Style, styleOf } from './style.js';
 
 export interface EventsOptions {
   readonly vm?: readonly string[];
   readonly kind?: readonly string[];
+  readonly type?: readonly EventType[];
+  readonly label?: Readonly<Record<string, string>>;
   readonly after?: bigint;
   /** 0: all. Counts records that the filters leave; without effect behind `after`. */
   readonly limit: number;
@@ -25,13 +33,14 @@ export const events = async (
   options: EventsOptions,
 ): Promise<number> => {
   const { limit, after, follow = false } = options;
-  const filter = { vms: options.vm ?? [], kinds: options.kind ?? [] };
+  const { vm: vms = [], kind: kinds = [], type: types = [], label: labels = {} } = options;
+  const filter = { vms, kinds, types, labels };
   const print = printer(io, options.json === true);
   if (after !== undefined || limit === 0) {
     await all(source, { ...filter, after: after ?? 0n, newest: 0, follow }, print);
     return GOOD;
   }
-  if (filter.vms.length === 0 && filter.kinds.length === 0) {
+  if (letsAllThrough(filter)) {
     await all(source, { ...filter, after: 0n, newest: limit, follow }, print);
     return GOOD;
   }
@@ -80,23 +89,19 @@ export const addEventsCommand = (program: Command): void => {
       .option('-f, --follow', 'go on with what comes')
       .option('--vm <ID...>', 'only of these VMs')
       .option('--kind <KIND...>', 'only event, decision, step, vm, policy, operator, loss or host')
+      .option('--type <TYPE...>', `only events of these types: ${EVENT_TYPES.join(', ')}`, typesOf)
+      .option(
+        '--label <KEY=VALUE...>',
+        'only of VMs whose configuration has all of these labels',
+        labelsOf,
+      )
       .option('--after <SEQUENCE>', 'all records behind this one', sequenceOf)
       .option('-n, --limit <COUNT>', 'the newest so many; 0: all', countOf, 50)
       .option('--json', 'one JSON object a line'),
     ['data-dir', 'socket'],
-  ).action(async (flags: ConfigFlags & EventsOptions) => {
-    const loaded = await configOrExit(flags, process);
-    if (typeof loaded === 'number') {
-      process.exitCode = loaded;
-      return;
-    }
-    const source = await openSource(loaded.config);
-    try {
-      process.exitCode = await events(process, source, flags);
-    } finally {
-      await source.close();
-    }
-  });
+  ).action((flags: ConfigFlags & EventsOptions) =>
+    readRecords(flags, (source) => events(process, source, flags)),
+  );
 };
 
 const sequenceOf = (text: string): bigint => {
@@ -107,4 +112,22 @@ const sequenceOf = (text: string): bigint => {
 const countOf = (text: string): number => {
   if (/^\d{1,6}$/.test(text)) return Number(text);
   throw new InvalidArgumentError('Expected a whole number up to 999999.');
+};
+
+/** Commander gives each value with what the ones before made. */
+const typesOf = (text: string, before: readonly EventType[] | undefined): readonly EventType[] => {
+  const type = EVENT_TYPES.find((one) => one === text.toUpperCase());
+  if (type === undefined) {
+    throw new InvalidArgumentError(`Expected ${EVENT_TYPES.join(', ')}.`);
+  }
+  return [...(before ?? []), type];
+};
+
+const labelsOf = (
+  text: string,
+  before: Readonly<Record<string, string>> | undefined,
+): Readonly<Record<string, string>> => {
+  const at = text.indexOf('=');
+  if (at > 0) return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+  throw new InvalidArgumentError('Expected KEY=VALUE.');
 };

@@ -7,6 +7,7 @@ export const EXAMPLES: Readonly<{ [command: string]: readonly string[] }> = {
   events: [
     'vmwarden events --follow',
     'vmwarden events --vm web-1 --kind decision step --limit 20',
+    'vmwarden events --type CRASH WATCHDOG --label tier=gold',
     'vmwarden events --after 1200 --json',
   ],
   vms: ['vmwarden vms', 'vmwarden vms --json'],

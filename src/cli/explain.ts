@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import type { SequencedRecord } from '../gen/vmwarden/v1/record.js';
 import { sequencedRecordJson } from '../record/json.js';
-import { addConfigOptions, type ConfigFlags, configOrExit } from './config-options.js';
+import { addConfigOptions, type ConfigFlags } from './config-options.js';
 import { eventLine } from './events.js';
 import { GOOD, type Io, printJson, printLine } from './io.js';
-import { openSource } from './open-source.js';
 import { plainText } from './plain-text.js';
+import { readRecords } from './read-records.js';
 import type { RecordSource } from './record-source.js';
 import { styleOf } from './style.js';
 import { vmJson } from './vms.js';
@@ -56,17 +56,7 @@ export const addExplainCommand = (program: Command): void => {
       .option('--incident <ID>', 'this incident (default: the latest)')
       .option('--json', 'one JSON object'),
     ['data-dir', 'socket'],
-  ).action(async (vm: string, flags: ConfigFlags & { incident?: string; json?: boolean }) => {
-    const loaded = await configOrExit(flags, process);
-    if (typeof loaded === 'number') {
-      process.exitCode = loaded;
-      return;
-    }
-    const source = await openSource(loaded.config);
-    try {
-      process.exitCode = await explain(process, source, vm, flags);
-    } finally {
-      await source.close();
-    }
-  });
+  ).action((vm: string, flags: ConfigFlags & { incident?: string; json?: boolean }) =>
+    readRecords(flags, (source) => explain(process, source, vm, flags)),
+  );
 };

@@ -2,29 +2,39 @@ import { join } from 'node:path';
 import { readHostHold } from '../engine/host-hold.js';
 import { decodeVmRow, VM_ROW_PREFIX, vmRowKey } from '../engine/vm-row.js';
 import { vmView } from '../engine/vm-view.js';
-import { Record } from '../gen/vmwarden/v1/record.js';
+import { Record as JournalRecord } from '../gen/vmwarden/v1/record.js';
 import type { JournalReader } from '../journal/lmdb/lmdb-reader.js';
 import { Fault } from '../lib/fault.js';
 import { systemClock } from '../lib/system-clock.js';
 import { observePolicy } from '../policy/observe-policy.js';
 import { vmToProto } from '../server/convert.js';
-import { explainVm } from '../server/explain-vm.js';
+import { explainVm, holdToProto } from '../server/explain-vm.js';
 import { createFieldCheck } from '../server/field-check.js';
 import { type Page, pageBackward } from '../server/page-records.js';
-import { recordFilter } from '../server/record-filter.js';
-import { peekRecord } from '../server/record-peek.js';
+import { type RecordFilter, recordFilter, type VmLabels } from '../server/record-filter.js';
 import { notServing } from './listens.js';
-import type { RecordQuery, RecordSource, Sequenced } from './record-source.js';
+import {
+  filterFields,
+  type RecordQuery,
+  type RecordSource,
+  type Sequenced,
+  type RecordFilter as Wanted,
+} from './record-source.js';
 
 /** The journal in `<dataDir>/journal`, read-only, while nobody listens on `socket`. */
-export const journalSource = async (dataDir: string, socket: string): Promise<RecordSource> => {
+export const journalSource = async (
+  dataDir: string,
+  socket: string,
+  vms: readonly Labelled[] = [],
+): Promise<RecordSource> => {
+  const labels = new Map(vms.map((vm) => [vm.id, vm.labels]));
   const { openLmdbReader } = await import('../journal/lmdb/lmdb-reader.js');
   const reader = await openLmdbReader({ dir: join(dataDir, 'journal') });
   return {
     kind: 'journal',
     records: (query) => {
       if (query.follow) throw notServing(socket);
-      return read(reader, query);
+      return read(reader, query, filterOf(query, labels));
     },
     vms: async () => {
       const now = systemClock().now();
@@ -35,18 +45,15 @@ export const journalSource = async (dataDir: string, socket: string): Promise<Re
         return [vmToProto(vmView(row, NOT_LIVE, observePolicy(), now))];
       });
     },
-    newest: async ({ vms, kinds }, limit) => {
-      const filter = recordFilter(
-        { vmIds: vms, kinds, eventTypes: [], labels: {} },
-        new Map(),
-        createFieldCheck(),
-      );
+    hostHold: async () => holdToProto(readHostHold(reader)) ?? null,
+    newest: async (wanted, limit) => {
+      const filter = filterOf(wanted, labels);
       const found: Sequenced[] = [];
       let before: number | null = reader.status().newest + 1;
       while (before !== null && found.length < limit) {
         const page: Page = await pageBackward(reader, filter, limit - found.length, before);
         for (const { sequence, bytes } of page.records) {
-          found.push({ sequence: BigInt(sequence), record: Record.decode(bytes) });
+          found.push({ sequence: BigInt(sequence), record: JournalRecord.decode(bytes) });
         }
         before = page.next;
       }
@@ -67,6 +74,19 @@ export const journalSource = async (dataDir: string, socket: string): Promise<Re
   };
 };
 
+export interface Labelled {
+  readonly id: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** As the server filters. Faults: INVALID_FIELDS. */
+const filterOf = (wanted: Wanted, labels: VmLabels): RecordFilter => {
+  const check = createFieldCheck();
+  const filter = recordFilter(filterFields(wanted), labels, check);
+  check.done('The records can not be filtered so');
+  return filter;
+};
+
 /** What only a running vmwarden knows of a VM. */
 const NOT_LIVE = {
   driver: '',
@@ -76,9 +96,12 @@ const NOT_LIVE = {
   takeOver: false,
 } as const;
 
-async function* read(reader: JournalReader, query: RecordQuery): AsyncGenerator<Sequenced> {
+async function* read(
+  reader: JournalReader,
+  query: RecordQuery,
+  filter: RecordFilter,
+): AsyncGenerator<Sequenced> {
   const { oldest, newest } = reader.status();
-  const [only] = query.vms;
   let scanned =
     query.after > 0n
       ? Number(query.after)
@@ -86,15 +109,13 @@ async function* read(reader: JournalReader, query: RecordQuery): AsyncGenerator<
   while (scanned < newest) {
     const batch = await reader.read({
       after: scanned,
-      ...(query.vms.length === 1 && only !== undefined ? { vm: only } : {}),
+      ...(filter.onlyVm === null ? {} : { vm: filter.onlyVm }),
     });
     if (batch.scanned <= scanned) return;
     scanned = batch.scanned;
     for (const { sequence, bytes } of batch.records) {
-      const { vm, kind } = peekRecord(bytes);
-      if (query.vms.length > 0 && !query.vms.includes(vm)) continue;
-      if (query.kinds.length > 0 && !query.kinds.includes(kind)) continue;
-      yield { sequence: BigInt(sequence), record: Record.decode(bytes) };
+      if (filter.wants(bytes))
+        yield { sequence: BigInt(sequence), record: JournalRecord.decode(bytes) };
     }
   }
 }

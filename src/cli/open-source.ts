@@ -6,21 +6,34 @@ import {
   WatchRecordsRequest,
   type WatchRecordsResponse,
 } from '../gen/vmwarden/v1/event_service.js';
-import { type ExplainVmResponse, type Vm, VmServiceClient } from '../gen/vmwarden/v1/vm_service.js';
+import {
+  type ExplainVmResponse,
+  type GetHostResponse,
+  type Vm,
+  VmServiceClient,
+} from '../gen/vmwarden/v1/vm_service.js';
 import { Fault } from '../lib/fault.js';
 import { call, deadline, faultOf, withClient } from './grpc-client.js';
-import { journalSource } from './journal-source.js';
+import { journalSource, type Labelled } from './journal-source.js';
 import { listens } from './listens.js';
-import type { RecordFilter, RecordQuery, RecordSource, Sequenced } from './record-source.js';
+import {
+  filterFields,
+  type RecordFilter,
+  type RecordQuery,
+  type RecordSource,
+  type Sequenced,
+} from './record-source.js';
 
 /** Over gRPC when something listens on the socket, else the journal read-only. Faults: those of the journal's reader. */
 export const openSource = async (place: {
   readonly socket: string;
   readonly dataDir: string;
+  /** Whose labels a journal does not have. Default: none. */
+  readonly vms?: readonly Labelled[];
 }): Promise<RecordSource> =>
   (await listens(place.socket))
     ? serverSource(place.socket)
-    : journalSource(place.dataDir, place.socket);
+    : journalSource(place.dataDir, place.socket, place.vms);
 
 const serverSource = (socket: string): RecordSource => ({
   kind: 'server',
@@ -38,6 +51,13 @@ const serverSource = (socket: string): RecordSource => ({
       } while (pageToken !== '');
       return vms;
     }),
+  hostHold: () =>
+    withClient(VmServiceClient, socket, async (client) => {
+      const { host } = await call<GetHostResponse>((callback) =>
+        client.getHost({}, new Metadata(), deadline(), callback),
+      );
+      return host?.hold ?? null;
+    }),
   explain: (vmId, incidentId) =>
     withClient(VmServiceClient, socket, (client) =>
       call<ExplainVmResponse>((callback) =>
@@ -51,10 +71,11 @@ const serverSource = (socket: string): RecordSource => ({
 /** The newest records that the filter leaves, newest last. */
 const newest = (
   socket: string,
-  { vms, kinds }: RecordFilter,
+  filter: RecordFilter,
   limit: number,
 ): Promise<readonly Sequenced[]> =>
   withClient(EventServiceClient, socket, async (client) => {
+    const fields = filterFields(filter);
     const found: Sequenced[] = [];
     let pageToken = '';
     do {
@@ -65,8 +86,7 @@ const newest = (
             pageToken,
             orderBy: 'sequence desc',
             pageSize: Math.min(1000, limit - found.length),
-            vmIds: [...vms],
-            kinds: [...kinds],
+            ...fields,
           },
           new Metadata(),
           deadline(),
@@ -90,8 +110,7 @@ async function* watch(socket: string, query: RecordQuery): AsyncGenerator<Sequen
     ...WatchRecordsRequest.create(),
     afterSequence: query.after,
     newest: query.newest,
-    vmIds: [...query.vms],
-    kinds: [...query.kinds],
+    ...filterFields(query),
     untilNewest: !query.follow,
   });
   let silent = false;

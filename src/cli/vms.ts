@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { Contact, Phase } from '../gen/vmwarden/v1/record.js';
-import type { Vm } from '../gen/vmwarden/v1/vm_service.js';
-import { addConfigOptions, type ConfigFlags, configOrExit } from './config-options.js';
+import type { Hold, Vm } from '../gen/vmwarden/v1/vm_service.js';
+import { addConfigOptions, type ConfigFlags } from './config-options.js';
 import { GOOD, type Io, printJson, printLine } from './io.js';
-import { openSource } from './open-source.js';
 import { plainText } from './plain-text.js';
+import { readRecords } from './read-records.js';
 import type { RecordSource } from './record-source.js';
 import { styleOf } from './style.js';
 import { table } from './table.js';
@@ -16,18 +16,25 @@ export const vms = async (
   options: { readonly json?: boolean },
 ): Promise<number> => {
   const found = await source.vms();
+  const hostHold = await source.hostHold();
   if (options.json === true) {
-    for (const vm of found) await printJson(io.stdout, vmJson(vm));
+    const held = hostHold === null ? null : holdJson(hostHold);
+    for (const vm of found) await printJson(io.stdout, { ...vmJson(vm), hostHold: held });
     return GOOD;
   }
   if (source.kind === 'journal') {
     await printLine(io.stderr, 'No vmwarden runs here; this is what its journal says.');
   }
+  const style = styleOf(io.stdout, io.env);
+  if (hostHold !== null) {
+    const { since, actor, reason } = holdJson(hostHold);
+    const text = `The host is held since ${since} by ${actor}: ${reason}. Nothing is done on its VMs by itself.`;
+    await printLine(io.stdout, style('yellow', plainText(text)));
+  }
   if (found.length === 0) {
     await printLine(io.stdout, 'No VM is known.');
     return GOOD;
   }
-  const style = styleOf(io.stdout, io.env);
   const [head = '', ...rows] = table([HEAD, ...found.map(row)]);
   await printLine(io.stdout, style('bold', head));
   for (const [index, line] of rows.entries()) {
@@ -74,6 +81,12 @@ export const vmJson = ({ id, state, incidentId, budgets, nextAttempt, warnings }
   warnings,
 });
 
+export const holdJson = ({ heldAt, actor, reason }: Hold) => ({
+  since: heldAt?.toISOString() ?? null,
+  actor,
+  reason,
+});
+
 const contactOf = (contact: Contact | undefined): string =>
   (Contact[contact ?? Contact.UNSPECIFIED] ?? 'unknown').toLowerCase();
 
@@ -88,17 +101,7 @@ export const addVmsCommand = (program: Command): void => {
       .description('list the VMs of this host, and how they are')
       .option('--json', 'one JSON object a line'),
     ['data-dir', 'socket'],
-  ).action(async (flags: ConfigFlags & { readonly json?: boolean }) => {
-    const loaded = await configOrExit(flags, process);
-    if (typeof loaded === 'number') {
-      process.exitCode = loaded;
-      return;
-    }
-    const source = await openSource(loaded.config);
-    try {
-      process.exitCode = await vms(process, source, flags);
-    } finally {
-      await source.close();
-    }
-  });
+  ).action((flags: ConfigFlags & { readonly json?: boolean }) =>
+    readRecords(flags, (source) => vms(process, source, flags)),
+  );
 };

@@ -9,6 +9,7 @@ import { openSource } from '../../src/cli/open-source.js';
 import { release } from '../../src/cli/release.js';
 import { report } from '../../src/cli/report.js';
 import { vms } from '../../src/cli/vms.js';
+import { encodeHostHold, HOST_HOLD_ROW } from '../../src/engine/host-hold.js';
 import { encodeVmRow, newVmRow, vmRowKey } from '../../src/engine/vm-row.js';
 import { Record } from '../../src/gen/vmwarden/v1/record.js';
 import { openLmdbJournal } from '../../src/journal/lmdb/lmdb-journal.js';
@@ -103,7 +104,8 @@ describe('report', () => {
 
 describe('events', () => {
   const serverWithEvents = async () => {
-    const server = await startTestServer();
+    const labels = new Map([['a', { tier: 'gold', rack: '7' }]]);
+    const server = await startTestServer({ labels });
     for (const vm of ['a', 'b', 'a', 'c']) {
       await report(fakeIo(), server.socket, { vm, arch: 'x86_64', cap: 1, hex: CRASH });
     }
@@ -122,6 +124,12 @@ describe('events', () => {
     { options: { limit: 1, vm: ['a', 'b'], kind: ['event'] }, expected: [3] },
     { options: { limit: 1, after: 2n }, expected: [3, 4] },
     { options: { limit: 9, kind: ['decision'] }, expected: [] },
+    { options: { limit: 2, type: ['CRASH', 'RESET'] as const }, expected: [3, 4] },
+    { options: { limit: 9, type: ['RESET'] as const }, expected: [] },
+    { options: { limit: 9, label: { tier: 'gold' } }, expected: [1, 3] },
+    { options: { limit: 1, label: { tier: 'gold', rack: '7' } }, expected: [3] },
+    { options: { limit: 0, label: { tier: 'silver' } }, expected: [] },
+    { options: { limit: 9, vm: ['b'], label: { tier: 'gold' } }, expected: [] },
   ])('lists with $options', async ({ options, expected }) => {
     const { source } = await serverWithEvents();
     expect(source.kind).toBe('server');
@@ -178,10 +186,14 @@ describe('without a server', () => {
     await journal.append({
       kind: 'ingest',
       records: [record('a'), record('b'), record('a')],
-      rows: [{ key: vmRowKey('a'), value: encodeVmRow(newVmRow('a', 'u-1')) }],
+      rows: [
+        { key: vmRowKey('a'), value: encodeVmRow(newVmRow('a', 'u-1')) },
+        { key: HOST_HOLD_ROW, value: encodeHostHold({ atMs: 0, actor: 'ann', reason: 'kernel' }) },
+      ],
     }).durable;
     await journal.close();
-    return { socket: join(dataDir, 'vmwarden.sock'), dataDir };
+    const vms = [{ id: 'b', labels: { tier: 'gold' } }];
+    return { socket: join(dataDir, 'vmwarden.sock'), dataDir, vms };
   };
 
   test.each([
@@ -190,6 +202,9 @@ describe('without a server', () => {
     { options: { limit: 1, vm: ['a'] }, expected: [3] },
     { options: { limit: 5, vm: ['b'], kind: ['loss'] }, expected: [2] },
     { options: { limit: 1, after: 1n }, expected: [2, 3] },
+    { options: { limit: 5, label: { tier: 'gold' } }, expected: [2] },
+    { options: { limit: 0, label: { tier: 'gold' } }, expected: [2] },
+    { options: { limit: 5, type: ['CRASH'] as const }, expected: [] },
   ])('events reads the journal with $options', async ({ options, expected }) => {
     const source = await openSource(await leftBehind());
     expect(source.kind).toBe('journal');
@@ -204,7 +219,17 @@ describe('without a server', () => {
     const source = await openSource(place);
     const io = fakeIo();
     expect(await vms(io, source, { json: true })).toBe(0);
-    expect(io.json()).toMatchObject([{ id: 'a', uid: 'u-1', phase: 'well', contact: 'none' }]);
+    expect(io.json()).toMatchObject([
+      {
+        ...{ id: 'a', uid: 'u-1', phase: 'well', contact: 'none' },
+        hostHold: { since: '1970-01-01T00:00:00.000Z', actor: 'ann', reason: 'kernel' },
+      },
+    ]);
+    const told = fakeIo();
+    await vms(told, source, {});
+    expect(told.out()).toMatch(
+      /^The host is held since 1970-01-01T00:00:00.000Z by ann: kernel\. /,
+    );
     await expect(events(io, source, { limit: 1, follow: true })).rejects.toMatchObject({
       reason: 'NOT_SERVING',
       message: expect.stringContaining(place.socket),

@@ -12,6 +12,7 @@ import { openSource } from '../../src/cli/open-source.js';
 import { COMMANDS, createProgram, runCli } from '../../src/cli/program.js';
 import { release } from '../../src/cli/release.js';
 import { report } from '../../src/cli/report.js';
+import { vms } from '../../src/cli/vms.js';
 import type { RunningEngine } from '../../src/engine/create-engine.js';
 import { engineBench } from '../support/engine-bench.js';
 import { fakeIo } from '../support/fake-io.js';
@@ -54,12 +55,18 @@ describe('operators at the command line', () => {
     expect(await release(io, socket, VM, BY)).toBe(0);
     expect(await hold(io, socket, null, BY)).toBe(0);
     const source = await openSource({ socket, dataDir: '' });
+    const listed = fakeIo();
+    expect(await vms(listed, source, {})).toBe(0);
+    expect(listed.out()).toMatch(/^The host is held since \S+ by ann: to try it\. Nothing .*\nVM /);
     const told = fakeIo();
     expect(await explain(told, source, VM, { json: true })).toBe(0);
     expect(told.json()).toMatchObject([
       { answer: expect.stringContaining('The host is held since'), vm: { id: VM } },
     ]);
     expect(await release(io, socket, null, BY)).toBe(0);
+    const after = fakeIo();
+    await vms(after, source, { json: true });
+    expect(after.json()).toMatchObject([{ id: VM, hostHold: null }]);
     expect(await budgetReset(io, socket, VM, 'crash', { ...BY, json: true })).toBe(0);
     expect(io.out()).toContain('web-1 is released; the guest is running');
     await expect(act(io, socket, VM, 'cancel', ACT)).rejects.toMatchObject({
@@ -86,6 +93,8 @@ describe('operators at the command line', () => {
 describe('errors under --json', () => {
   test.each([
     [['release', VM, '--json'], 2, 'INVALID_ARGUMENT', 'WRONG_USE'],
+    [['events', '--type', 'CRSH', '--json'], 2, 'INVALID_ARGUMENT', 'WRONG_USE'],
+    [['events', '--label', 'tier', '--json'], 2, 'INVALID_ARGUMENT', 'WRONG_USE'],
     [['nonsense', '--json'], 2, 'INVALID_ARGUMENT', 'WRONG_USE'],
   ])('%j is one object on standard error', async (args, code, errorCode, reason) => {
     const io = fakeIo();
