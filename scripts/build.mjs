@@ -25,6 +25,42 @@ const entries = {
 };
 
 /**
+ * `serve` alone, for a start that reads a dozen files: what commands share is else cut into chunks for each set of
+ * them that shares it, some fifty for `serve`, and Node takes time and memory for each.
+ */
+const serveEntries = { serve: 'src/main.ts' };
+
+const allEntries = { ...entries, ...serveEntries };
+
+/** @type {import('esbuild').Plugin} */
+const serveAlone = {
+  name: 'serve-alone',
+  setup: ({ onResolve }) => {
+    onResolve({ filter: /^[.]/ }, ({ path, importer, kind }) =>
+      kind === 'dynamic-import' && importer.endsWith('/cli/program.ts') && path !== './serve.js'
+        ? { path, external: true }
+        : undefined,
+    );
+  },
+};
+
+/**
+ * By `require`: that is one file for the whole package, where `import` finds 25.
+ *
+ * @type {import('esbuild').Plugin}
+ */
+const requiredLmdb = {
+  name: 'required-lmdb',
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^lmdb$/, namespace: 'file' }, () => ({ path: 'lmdb', namespace: 'lmdb' }));
+    onLoad({ filter: /.*/, namespace: 'lmdb' }, () => ({
+      contents:
+        "import { createRequire } from 'node:module';\nexport const { open } = createRequire(import.meta.url)('lmdb');",
+    }));
+  },
+};
+
+/**
  * How the program is bundled, and what it is measured against.
  *
  * @satisfies {import('esbuild').BuildOptions}
@@ -36,6 +72,7 @@ export const bundleOptions = {
   format: 'esm',
   // proto-loader is reached from grpc-js' channelz alone, which nothing here serves.
   external: ['lmdb', '@grpc/proto-loader'],
+  plugins: [requiredLmdb],
   loader: { '.binpb': 'binary' },
   // CommonJS packages inside an ES module bundle still call `require` for Node's own modules.
   banner: {
@@ -45,6 +82,25 @@ export const bundleOptions = {
   logLevel: 'warning',
 };
 
+/** @satisfies {import('esbuild').BuildOptions} */
+const splitOptions = {
+  ...bundleOptions,
+  absWorkingDir: root,
+  outdir: 'dist',
+  splitting: true,
+  chunkNames: '[name]-[hash]',
+};
+
+/** The bundle of `serve`, not written. */
+export const bundleServe = () =>
+  bundle({
+    ...splitOptions,
+    entryPoints: serveEntries,
+    plugins: [requiredLmdb, serveAlone],
+    metafile: true,
+    write: false,
+  });
+
 /**
  * Files appear whole, and the entry points after the chunks they name, because a test may start the
  * program while another run builds it. For the same reason `keepOld` leaves earlier chunks in place.
@@ -53,21 +109,26 @@ export const bundleOptions = {
  */
 export async function build({ keepOld = false } = {}) {
   const startedAt = new Date();
-  const result = await bundle({
-    ...bundleOptions,
-    absWorkingDir: root,
-    entryPoints: Object.fromEntries(
-      Object.entries(entries).filter(([, source]) => modifiedAt(join(root, source)) !== undefined),
-    ),
-    outdir: 'dist',
-    splitting: true,
-    chunkNames: '[name]-[hash]',
-    write: false,
-  });
+  const results = await Promise.all([
+    bundle({
+      ...splitOptions,
+      entryPoints: Object.fromEntries(
+        Object.entries(entries).filter(
+          ([, source]) => modifiedAt(join(root, source)) !== undefined,
+        ),
+      ),
+      write: false,
+    }),
+    bundleServe(),
+  ]);
+  // What both have has the same name, and is the same.
+  const made = new Map(
+    results.flatMap(({ outputFiles }) => outputFiles).map((file) => [basename(file.path), file]),
+  );
 
   mkdirSync(dist, { recursive: true });
-  const isEntry = (/** @type {string} */ path) => basename(path, '.js') in entries;
-  const files = result.outputFiles.toSorted(
+  const isEntry = (/** @type {string} */ path) => basename(path, '.js') in allEntries;
+  const files = [...made.values()].toSorted(
     (a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)),
   );
   for (const file of files) {
@@ -76,7 +137,6 @@ export async function build({ keepOld = false } = {}) {
     renameSync(partial, file.path);
   }
   if (!keepOld) {
-    const made = new Set(files.map((file) => basename(file.path)));
     for (const name of readdirSync(dist)) {
       if (!made.has(name)) rmSync(join(dist, name), { recursive: true });
     }
@@ -92,7 +152,7 @@ export function isFresh() {
   if (Number.isNaN(builtAt)) return false;
   const isBuilt = (/** @type {string} */ name) =>
     modifiedAt(join(dist, `${name}.js`)) !== undefined;
-  if (!Object.keys(entries).every(isBuilt)) {
+  if (!Object.keys(allEntries).every(isBuilt)) {
     return false;
   }
   const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).map(

@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import type { Config } from '../config/config.js';
 import { isFault } from '../lib/fault.js';
@@ -57,6 +58,8 @@ const serve = async ({
       },
       'serving',
     );
+    // Off while the program was loaded, see bin/vmwarden.js.
+    setFlagsFromString('--opt');
     const code = await stopping;
     const overdue = setTimeout(() => {
       log.error({ stopTimeoutMs: config.stopTimeoutMs }, 'stop is overdue; cut off');

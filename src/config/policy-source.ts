@@ -3,7 +3,8 @@ import { open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Fault } from '../lib/fault.js';
 import { sha256 } from '../lib/sha256.js';
-import { type ParsedPolicy, parsePolicy } from '../policy/parse.js';
+import { loadPolicy } from '../policy/load-policy.js';
+import type { ParsedPolicy } from '../policy/parse.js';
 import type { Policy } from '../policy/policy.js';
 import type { PolicyStatus } from '../policy/policy-status.js';
 import {
@@ -59,7 +60,7 @@ export const openPolicySource = async (
   options: PolicySourceOptions = {},
 ): Promise<PolicySource> => {
   const content = await read(file);
-  const first = parse(file, content);
+  const first = await parse(file, content);
   if (!first.ok) throw toFault(file, first.problems);
   const follower = new Follower(file, content, first, onChange, options);
   follower.start();
@@ -71,7 +72,7 @@ export const readPolicyFile = async (
   file: string,
 ): Promise<ParsedPolicy & { readonly text: string }> => {
   const content = await read(file);
-  return { ...parse(file, content), text: textOf(content) };
+  return { ...(await parse(file, content)), text: textOf(content) };
 };
 
 type Good = Extract<ParsedPolicy, { ok: true }>;
@@ -187,20 +188,21 @@ class Follower implements PolicySource {
       this.#readAgain = true;
       return;
     }
-    this.#reading = read(this.file).then((content) => {
+    this.#reading = this.#readAndTake().then(() => {
       this.#reading = null;
       if (this.#closed) return;
-      this.#take(content);
       if (!this.#readAgain) return;
       this.#readAgain = false;
       this.#read();
     });
   }
 
-  #take(content: Content): void {
-    if (content.mark === this.#mark) return;
+  async #readAndTake(): Promise<void> {
+    const content = await read(this.file);
+    if (this.#closed || content.mark === this.#mark) return;
+    const parsed = await parse(this.file, content);
+    if (this.#closed) return;
     this.#mark = content.mark;
-    const parsed = parse(this.file, content);
     if (parsed.ok) {
       this.#good = parsed;
       this.#text = textOf(content);
@@ -222,8 +224,8 @@ type Content =
 
 const textOf = (content: Content): string => ('text' in content ? content.text : '');
 
-const parse = (file: string, content: Content): ParsedPolicy => {
-  if ('text' in content) return parsePolicy(content.text, file);
+const parse = async (file: string, content: Content): Promise<ParsedPolicy> => {
+  if ('text' in content) return loadPolicy(content.text, file);
   const { id, message } = content;
   return { ok: false, problems: [{ id, file, line: 1, column: 1, path: '', message, hint: '' }] };
 };
@@ -233,15 +235,21 @@ const read = async (file: string): Promise<Content> => {
   const failed = (id: ProblemId, message: string): Content => ({ mark: message, id, message });
   try {
     // A pipe or a device would keep us waiting.
-    if (!(await stat(file)).isFile()) return failed(PROBLEMS.unreadable, 'not a regular file');
+    const found = await stat(file);
+    if (!found.isFile()) return failed(PROBLEMS.unreadable, 'not a regular file');
     const handle = await open(file, 'r');
     try {
-      const buffer = new Uint8Array(MAX_BYTES + 1);
+      let buffer = new Uint8Array(Math.min(found.size, MAX_BYTES) + 1);
       let length = 0;
       for (;;) {
         const { bytesRead } = await handle.read(buffer, length, buffer.length - length, length);
         length += bytesRead;
-        if (bytesRead === 0 || length === buffer.length) break;
+        if (bytesRead === 0 || length > MAX_BYTES) break;
+        if (length < buffer.length) continue;
+        // It has grown since.
+        const larger = new Uint8Array(MAX_BYTES + 1);
+        larger.set(buffer);
+        buffer = larger;
       }
       if (length > MAX_BYTES) {
         return failed(PROBLEMS.tooLarge, `the file is larger than ${MAX_BYTES} bytes`);

@@ -18,6 +18,8 @@ export type Compiled =
   | { readonly ok: true; readonly condition: Condition }
   | { readonly ok: false; readonly problems: readonly ConditionProblem[] };
 
+export type CompileCondition = (text: string) => Compiled;
+
 /** The words of conditions: event types, and the others in capitals with underscores. */
 export const wordOf = (name: string): string => name.toUpperCase().replaceAll('-', '_');
 
@@ -26,7 +28,7 @@ export const CONDITION_WORDS: readonly string[] = [
 ];
 
 /** Reads and checks an expression. Never throws. This is the one file that runs the CEL library. */
-export const compileCondition = (text: string): Compiled => {
+export const compileCondition: CompileCondition = (text) => {
   const problem = (offset: number, message: string, hint = ''): Compiled => ({
     ok: false,
     problems: [{ offset, message, hint }],

@@ -1,5 +1,5 @@
 import { sha256 } from '../lib/sha256.js';
-import { compileCondition } from './condition.js';
+import type { CompileCondition } from './condition.js';
 import {
   type PolicyDocument,
   policySchema,
@@ -30,7 +30,11 @@ export type ParsedPolicy =
 export const MAX_PROBLEMS = 100;
 
 /** Reads a policy file's text and tells everything that is wrong with it at once. Never throws. */
-export const parsePolicy = (text: string, fileName: string): ParsedPolicy => {
+export const parsePolicy = (
+  text: string,
+  fileName: string,
+  compile: CompileCondition,
+): ParsedPolicy => {
   const { tree, problems: unreadable, complete } = readTree(text);
   const problems: PolicyProblem[] = unreadable.map((problem) => ({
     ...problem,
@@ -66,7 +70,7 @@ export const parsePolicy = (text: string, fileName: string): ParsedPolicy => {
   } else if (complete) {
     const shape = policySchema.safeParse(tree.value);
     if (!shape.success) reportShape(shape.error.issues, tree.value, report);
-    reportConditions(tree, (path, offset, message, hint) => {
+    reportConditions(tree, compile, (path, offset, message, hint) => {
       problems.push({
         ...entry(PROBLEMS.condition, path, message, hint),
         ...tree.positionIn(path, offset),
@@ -76,14 +80,19 @@ export const parsePolicy = (text: string, fileName: string): ParsedPolicy => {
       warnings.push(entry(id, path, message, hint));
     });
     if (shape.success && problems.length === 0) {
-      return { ok: true, policy: toPolicy(shape.data, tree, sha256(text)), warnings };
+      return { ok: true, policy: toPolicy(shape.data, tree, sha256(text), compile), warnings };
     }
   }
   problems.sort((a, b) => a.line - b.line || a.column - b.column);
   return { ok: false, problems: problems.slice(0, MAX_PROBLEMS) };
 };
 
-const toPolicy = (document: PolicyDocument, tree: Tree, hash: string): Policy => {
+const toPolicy = (
+  document: PolicyDocument,
+  tree: Tree,
+  hash: string,
+  compile: CompileCondition,
+): Policy => {
   const { spec } = document;
   return {
     name: document.metadata.name,
@@ -119,7 +128,7 @@ const toPolicy = (document: PolicyDocument, tree: Tree, hash: string): Policy =>
         origin: rule.origin ?? null,
         anomaly: rule.anomaly ?? null,
         vms: toSelector(rule.vms),
-        when: toCondition(rule.when),
+        when: toCondition(rule.when, compile),
         do: rule.do.flatMap(toStep),
         budget: rule.budget ?? null,
         exhausted: (rule.exhausted ?? []).flatMap(toStep),
@@ -162,9 +171,9 @@ const toSelector = (vms: VmsDocument | undefined): Selector | null => {
 };
 
 /** Its problems were told before this. */
-const toCondition = (text: string | undefined): Condition | null => {
+const toCondition = (text: string | undefined, compile: CompileCondition): Condition | null => {
   if (text === undefined) return null;
-  const compiled = compileCondition(text);
+  const compiled = compile(text);
   return compiled.ok ? compiled.condition : null;
 };
 

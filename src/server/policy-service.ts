@@ -9,7 +9,7 @@ import {
 import { PolicyMode } from '../gen/vmwarden/v1/record.js';
 import type { Journal } from '../journal/journal.js';
 import { Fault } from '../lib/fault.js';
-import { parsePolicy } from '../policy/parse.js';
+import { loadPolicy } from '../policy/load-policy.js';
 import type { Policy } from '../policy/policy.js';
 import type { PolicyStatus } from '../policy/policy-status.js';
 import type { PolicyProblem, PolicyWarning } from '../policy/problem.js';
@@ -41,9 +41,9 @@ export const registerPolicyService = (
   );
   router.serverStream(
     PolicyServiceService.simulatePolicy,
-    (request, stream) => {
-      const check = checked(request);
-      return simulations.run(check, stream);
+    async (request, stream) => {
+      const check = await checked(request);
+      await simulations.run(check, stream);
     },
     MAX_TWO_TEXTS,
   );
@@ -64,8 +64,8 @@ const getPolicy = (status: PolicyStatus): GetPolicyResponse => {
   };
 };
 
-const validatePolicy = (text: string): ValidatePolicyResponse => {
-  const parsed = parsePolicy(text, 'text');
+const validatePolicy = async (text: string): Promise<ValidatePolicyResponse> => {
+  const parsed = await loadPolicy(text, 'text');
   return parsed.ok
     ? {
         valid: true,
@@ -85,7 +85,7 @@ const validatePolicy = (text: string): ValidatePolicyResponse => {
       };
 };
 
-const checked = (request: SimulatePolicyRequest) => {
+const checked = async (request: SimulatePolicyRequest) => {
   const check = createFieldCheck();
   const { since, vmIds, detail } = request;
   if (since !== undefined && Number.isNaN(since.getTime())) {
@@ -100,8 +100,8 @@ const checked = (request: SimulatePolicyRequest) => {
   });
   check.done('The simulation can not be asked for so');
   return {
-    policy: parsedOf('text', request.text),
-    base: request.baseText === '' ? null : parsedOf('base_text', request.baseText),
+    policy: await parsedOf('text', request.text),
+    base: request.baseText === '' ? null : await parsedOf('base_text', request.baseText),
     sinceMs: since?.getTime() ?? null,
     detail,
     vmIds,
@@ -109,8 +109,8 @@ const checked = (request: SimulatePolicyRequest) => {
 };
 
 /** Faults: POLICY_BROKEN (INVALID_ARGUMENT), with a violation for each problem. */
-const parsedOf = (field: string, text: string): Policy => {
-  const parsed = parsePolicy(text, field);
+const parsedOf = async (field: string, text: string): Promise<Policy> => {
+  const parsed = await loadPolicy(text, field);
   if (parsed.ok) return parsed.policy;
   throw new Fault('INVALID_ARGUMENT', 'POLICY_BROKEN', `The policy in ${field} can't be used`, {
     violations: parsed.problems.map(({ id, line, column, path, message, hint }) => ({

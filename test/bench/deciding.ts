@@ -1,4 +1,5 @@
 import type { EventType } from '../../src/event/event-type.js';
+import { compileCondition } from '../../src/policy/condition.js';
 import { decide } from '../../src/policy/decide.js';
 import { type History, remember } from '../../src/policy/history.js';
 import { parsePolicy } from '../../src/policy/parse.js';
@@ -26,7 +27,7 @@ const policyOf = (typeOf: (index: number) => EventType): Policy => {
     ...rules,
     '',
   ].join('\n');
-  const parsed = parsePolicy(text, 'bench.yaml');
+  const parsed = parsePolicy(text, 'bench.yaml', compileCondition);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems[0]));
   return parsed.policy;
 };

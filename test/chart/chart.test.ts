@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { chartAlerts, chartReadme } from '../../scripts/chart.mjs';
 import { loadConfig } from '../../src/config/load-config.js';
+import { compileCondition } from '../../src/policy/condition.js';
 import { parsePolicy } from '../../src/policy/parse.js';
 import { describePart } from '../support/parts.js';
 import { CHART, find, helm, NAMESPACE, RELEASE, type Rendered, render, template } from './helm.js';
@@ -123,7 +124,9 @@ describePart('helm', 'the chart', () => {
       const policy = objectsOf(name).find(({ metadata }) => metadata.name.endsWith('-policy'));
       if (policy?.kind !== 'ConfigMap') return;
       expect(meant.policyFile).toBe('/etc/vmwarden/policy/policy.yaml');
-      expect(parsePolicy(dataOf(policy, 'policy.yaml'), 'policy.yaml')).toMatchObject({ ok: true });
+      expect(
+        parsePolicy(dataOf(policy, 'policy.yaml'), 'policy.yaml', compileCondition),
+      ).toMatchObject({ ok: true });
     });
   });
 

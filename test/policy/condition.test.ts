@@ -118,7 +118,7 @@ describe('where a problem stands', () => {
     const text = documentOf(
       `mode: observe\nrules:\n  - name: a\n    on: [CRASH]\n    do: [notify]\n${when}`,
     );
-    const parsed = parsePolicy(text, 'p.yaml');
+    const parsed = parsePolicy(text, 'p.yaml', compileCondition);
     expect(parsed.ok ? [] : parsed.problems).toMatchObject([{ id: 'VW-P040', ...place(text) }]);
   });
 });

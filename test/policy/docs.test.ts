@@ -5,6 +5,7 @@ import { type CaseAnswer, runCase } from '../../src/engine/replay/run-case.js';
 import { ANOMALIES } from '../../src/event/anomaly.js';
 import { EVENT_TYPES } from '../../src/event/event-type.js';
 import { parseCases } from '../../src/policy/cases.js';
+import { compileCondition } from '../../src/policy/condition.js';
 import { decide } from '../../src/policy/decide.js';
 import { STEP_WORDS } from '../../src/policy/document.js';
 import { remember } from '../../src/policy/history.js';
@@ -33,13 +34,13 @@ it('has the whole file and six recipes', () => {
 it.each(names.map((name, index) => [name, examples[index] ?? ''] as const))(
   'example %s is a good policy without a warning',
   (name, text) => {
-    const parsed = parsePolicy(text, `${name}.yaml`);
+    const parsed = parsePolicy(text, `${name}.yaml`, compileCondition);
     expect(parsed).toMatchObject({ ok: true, warnings: [], policy: { name } });
   },
 );
 
 it('has cases that hold of the whole file', () => {
-  const policy = parsePolicy(examples[0] ?? '', 'production.yaml');
+  const policy = parsePolicy(examples[0] ?? '', 'production.yaml', compileCondition);
   const parsed = parseCases(cases, 'cases.yaml');
   if (!policy.ok || !parsed.ok) throw new Error(JSON.stringify([policy, parsed]));
   expect(parsed.cases).toHaveLength(1);
@@ -90,7 +91,7 @@ it.each<[string, string, Parameters<typeof question>[0] & object, string]>([
   ['kdump', 'a kdump that begins', { event: { type: 'CRASH_LOADED' } }, 'enforce: await'],
   ['kdump', 'a hang', { event: { type: 'WATCHDOG' } }, 'enforce: nmi await'],
 ])('example %s: %s', (name, _what, asked, expected) => {
-  const parsed = parsePolicy(examples[names.indexOf(name)] ?? '', name);
+  const parsed = parsePolicy(examples[names.indexOf(name)] ?? '', name, compileCondition);
   const decision = parsed.ok ? decide(parsed.policy, question(asked)) : null;
   const verbs = decision?.plan.map(({ verb }) => verb).join(' ');
   expect(`${decision?.mode}: ${verbs}`).toBe(expected);

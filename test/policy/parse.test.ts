@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { compileCondition } from '../../src/policy/condition.js';
 import { DEFAULT_POLICY } from '../../src/policy/default-policy.js';
 import { parsePolicy } from '../../src/policy/parse.js';
 import { formatProblem } from '../../src/policy/problem.js';
 import { documentOf, policyOf } from './policies.js';
 
 const problemsOf = (text: string): readonly string[] => {
-  const parsed = parsePolicy(text, 'p.yaml');
+  const parsed = parsePolicy(text, 'p.yaml', compileCondition);
   return parsed.ok ? [] : parsed.problems.map(formatProblem);
 };
 
@@ -39,7 +40,7 @@ rules:
 
   - { name: odd, on: [UNKNOWN], initiator: [host], origin: [kernel], anomaly: [UNKNOWN_TYPE], do: [pause] }
 `);
-    expect(parsePolicy(text, 'p.yaml')).toEqual({
+    expect(parsePolicy(text, 'p.yaml', compileCondition)).toEqual({
       ok: true,
       warnings: [],
       policy: {
@@ -101,7 +102,7 @@ rules:
 
   it('is known by the hash of its bytes', () => {
     const hashOf = (text: string): string => {
-      const parsed = parsePolicy(text, 'p.yaml');
+      const parsed = parsePolicy(text, 'p.yaml', compileCondition);
       return parsed.ok ? parsed.policy.hash : '';
     };
     const text = documentOf('mode: observe');
@@ -114,7 +115,10 @@ rules:
   });
 
   it('can be what "policy init" writes, without a warning', () => {
-    expect(parsePolicy(DEFAULT_POLICY, 'p.yaml')).toMatchObject({ ok: true, warnings: [] });
+    expect(parsePolicy(DEFAULT_POLICY, 'p.yaml', compileCondition)).toMatchObject({
+      ok: true,
+      warnings: [],
+    });
   });
 
   it.each([
@@ -122,7 +126,7 @@ rules:
     ['VW-W002', documentOf('mode: enforce\notherwise: [restart]')],
     ['VW-W003', documentOf(`mode: enforce\n${BUDGETS}`)],
   ])('may get the warning %s', (id, text) => {
-    const parsed = parsePolicy(text, 'p.yaml');
+    const parsed = parsePolicy(text, 'p.yaml', compileCondition);
     expect(parsed).toMatchObject({ ok: true, warnings: [{ id }] });
   });
 
@@ -427,7 +431,7 @@ describe('bounds', () => {
 
 describe('any text', () => {
   const check = (text: string): void => {
-    const parsed = parsePolicy(text, 'p.yaml');
+    const parsed = parsePolicy(text, 'p.yaml', compileCondition);
     if (parsed.ok) return;
     expect(parsed.problems.length).toBeGreaterThan(0);
     const lines = text.split(/\r\n|\n|\r/).length;

@@ -1,11 +1,12 @@
 import type { Clock, Moment } from '../../src/lib/clock.js';
+import { compileCondition } from '../../src/policy/condition.js';
 import { parsePolicy } from '../../src/policy/parse.js';
 import type { Policy, Question } from '../../src/policy/policy.js';
 import { formatProblem } from '../../src/policy/problem.js';
 
 /** A policy from the YAML of its `spec`, which must be good. */
 export const policyOf = (spec: string): Policy => {
-  const parsed = parsePolicy(documentOf(spec), 'policy.yaml');
+  const parsed = parsePolicy(documentOf(spec), 'policy.yaml', compileCondition);
   if (!parsed.ok) throw new Error(parsed.problems.map(formatProblem).join('\n'));
   return parsed.policy;
 };

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { compileCondition } from '../../src/policy/condition.js';
 import { DEFAULT_POLICY } from '../../src/policy/default-policy.js';
 import { parsePolicy } from '../../src/policy/parse.js';
 import type { Policy } from '../../src/policy/policy.js';
@@ -61,7 +62,7 @@ describe('wantedTakeOver', () => {
   });
 
   it('wants panic and watchdog for the default policy', () => {
-    const parsed = parsePolicy(DEFAULT_POLICY, 'p.yaml');
+    const parsed = parsePolicy(DEFAULT_POLICY, 'p.yaml', compileCondition);
     expect(parsed.ok && wanted(parsed.policy)).toEqual({
       panic: true,
       shutdown: false,

@@ -10,6 +10,7 @@ import {
 import { PolicyMode } from '../../src/gen/vmwarden/v1/record.js';
 import type { Journal } from '../../src/journal/journal.js';
 import { MemoryJournal } from '../../src/journal/memory-journal.js';
+import { compileCondition } from '../../src/policy/condition.js';
 import { DEFAULT_POLICY } from '../../src/policy/default-policy.js';
 import { parsePolicy } from '../../src/policy/parse.js';
 import { crashReport, policyOf } from '../support/engine-bench.js';
@@ -58,8 +59,8 @@ const stuck = (): { journal: Journal; reads: () => number; go: () => void } => {
 };
 
 test('GetPolicy tells what is in force, since when, and what is wrong with the file now', async () => {
-  const parsed = parsePolicy(DEFAULT_POLICY, 'p.yaml');
-  const broken = parsePolicy(BROKEN, 'p.yaml');
+  const parsed = parsePolicy(DEFAULT_POLICY, 'p.yaml', compileCondition);
+  const broken = parsePolicy(BROKEN, 'p.yaml', compileCondition);
   if (!parsed.ok || broken.ok) throw new Error('not as expected');
   const server = await startTestServer({
     policies: {

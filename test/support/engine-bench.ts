@@ -8,6 +8,7 @@ import type { Journal } from '../../src/journal/journal.js';
 import { MemoryJournal } from '../../src/journal/memory-journal.js';
 import type { Clock, Moment } from '../../src/lib/clock.js';
 import type { Logger } from '../../src/lib/logger.js';
+import { compileCondition } from '../../src/policy/condition.js';
 import { parsePolicy } from '../../src/policy/parse.js';
 import type { Policy } from '../../src/policy/policy.js';
 import { createObserveDriver } from '../../src/vmm/observe/driver.js';
@@ -40,7 +41,7 @@ export class ManualClock implements Clock {
 }
 
 export const policyOf = (yaml: string): Policy => {
-  const parsed = parsePolicy(yaml, 'policy.yaml');
+  const parsed = parsePolicy(yaml, 'policy.yaml', compileCondition);
   if (!parsed.ok) throw new Error(parsed.problems.map(({ message }) => message).join('\n'));
   return parsed.policy;
 };
