@@ -1,8 +1,6 @@
 import { type FSWatcher, watch } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Fault } from '../lib/fault.js';
-import { sha256 } from '../lib/sha256.js';
 import { loadPolicy } from '../policy/load-policy.js';
 import type { ParsedPolicy } from '../policy/parse.js';
 import type { Policy } from '../policy/policy.js';
@@ -12,8 +10,8 @@ import {
   type PolicyProblem,
   type PolicyWarning,
   PROBLEMS,
-  type ProblemId,
 } from '../policy/problem.js';
+import { type PolicyContent, readPolicyContent } from './policy-content.js';
 
 /** The operator's policy as it is on disk: always the last good one. */
 export interface PolicySource {
@@ -59,7 +57,7 @@ export const openPolicySource = async (
   onChange: (change: PolicyChange) => void,
   options: PolicySourceOptions = {},
 ): Promise<PolicySource> => {
-  const content = await read(file);
+  const content = await readPolicyContent(file);
   const first = await parse(file, content);
   if (!first.ok) throw toFault(file, first.problems);
   const follower = new Follower(file, content, first, onChange, options);
@@ -71,13 +69,12 @@ export const openPolicySource = async (
 export const readPolicyFile = async (
   file: string,
 ): Promise<ParsedPolicy & { readonly text: string }> => {
-  const content = await read(file);
+  const content = await readPolicyContent(file);
   return { ...(await parse(file, content)), text: textOf(content) };
 };
 
 type Good = Extract<ParsedPolicy, { ok: true }>;
 
-const MAX_BYTES = 1_048_576;
 const CLOSE_MS = 1_000;
 
 class Follower implements PolicySource {
@@ -97,7 +94,7 @@ class Follower implements PolicySource {
 
   constructor(
     private readonly file: string,
-    content: Content,
+    content: PolicyContent,
     first: Good,
     private readonly onChange: (change: PolicyChange) => void,
     private readonly options: PolicySourceOptions,
@@ -198,7 +195,7 @@ class Follower implements PolicySource {
   }
 
   async #readAndTake(): Promise<void> {
-    const content = await read(this.file);
+    const content = await readPolicyContent(this.file);
     if (this.#closed || content.mark === this.#mark) return;
     const parsed = await parse(this.file, content);
     if (this.#closed) return;
@@ -217,60 +214,12 @@ class Follower implements PolicySource {
   }
 }
 
-/** What is on disk, with a mark that tells contents (and failures to read) apart. */
-type Content =
-  | { readonly mark: string; readonly text: string }
-  | { readonly mark: string; readonly id: ProblemId; readonly message: string };
+const textOf = (content: PolicyContent): string => ('text' in content ? content.text : '');
 
-const textOf = (content: Content): string => ('text' in content ? content.text : '');
-
-const parse = async (file: string, content: Content): Promise<ParsedPolicy> => {
+const parse = async (file: string, content: PolicyContent): Promise<ParsedPolicy> => {
   if ('text' in content) return loadPolicy(content.text, file);
   const { id, message } = content;
   return { ok: false, problems: [{ id, file, line: 1, column: 1, path: '', message, hint: '' }] };
-};
-
-/** Never rejects. */
-const read = async (file: string): Promise<Content> => {
-  const failed = (id: ProblemId, message: string): Content => ({ mark: message, id, message });
-  try {
-    // A pipe or a device would keep us waiting.
-    const found = await stat(file);
-    if (!found.isFile()) return failed(PROBLEMS.unreadable, 'not a regular file');
-    const handle = await open(file, 'r');
-    try {
-      let buffer = new Uint8Array(Math.min(found.size, MAX_BYTES) + 1);
-      let length = 0;
-      for (;;) {
-        const { bytesRead } = await handle.read(buffer, length, buffer.length - length, length);
-        length += bytesRead;
-        if (bytesRead === 0 || length > MAX_BYTES) break;
-        if (length < buffer.length) continue;
-        // It has grown since.
-        const larger = new Uint8Array(MAX_BYTES + 1);
-        larger.set(buffer);
-        buffer = larger;
-      }
-      if (length > MAX_BYTES) {
-        return failed(PROBLEMS.tooLarge, `the file is larger than ${MAX_BYTES} bytes`);
-      }
-      const bytes = buffer.subarray(0, length);
-      const mark = sha256(bytes);
-      try {
-        // The mark of order is kept, so that the policy's hash is the file's.
-        const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-        return { mark, text: decoder.decode(bytes) };
-      } catch {
-        return { mark, id: PROBLEMS.syntax, message: 'the file is not UTF-8 text' };
-      }
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    const what = code === 'ENOENT' ? 'there is no such file' : `the file can't be read: ${code}`;
-    return failed(PROBLEMS.unreadable, what);
-  }
 };
 
 const toFault = (file: string, problems: readonly PolicyProblem[]): Fault => {
