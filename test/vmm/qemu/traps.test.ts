@@ -224,10 +224,10 @@ describePart('qemu-system-x86_64', 'what QEMU does that is easily got wrong', ()
     const protocol = `file:${path.join(dir, 'others')}`;
     await other.run('dump-guest-memory', { paging: false, protocol, format: 'elf', detach: true });
     expect(await vm.driver.restart(act)).toMatchObject({ kind: 'applied' });
-    expect(other.events().filter((name) => /DUMP|RESET/.test(name))).toEqual([
-      'DUMP_COMPLETED',
-      'RESET',
-    ]);
+    const seen = () => other.events().filter((name) => /DUMP|RESET/.test(name));
+    // The other monitor is told in its own time.
+    await waitFor('both on the other monitor', () => seen().length >= 2);
+    expect(seen()).toEqual(['DUMP_COMPLETED', 'RESET']);
     await guest.booted(2);
 
     // Our own, which its deadline left behind: QEMU has no way to call it off.
