@@ -2,9 +2,8 @@ import * as z from 'zod';
 import { ANOMALIES } from '../event/anomaly.js';
 import { EVENT_TYPES } from '../event/event-type.js';
 import { INITIATORS, ORIGINS } from '../event/report.js';
-import { type DurationBounds, parseDuration } from '../lib/duration.js';
-import { parseTimestamp } from '../lib/timestamp.js';
 import { formatPath, type Path, type PolicyProblem, type Position, PROBLEMS } from './problem.js';
+import { duration, map, timestamp } from './scalars.js';
 import { reportShape } from './shape.js';
 import { readTree } from './yaml-tree.js';
 
@@ -12,38 +11,6 @@ import { readTree } from './yaml-tree.js';
  * An operator's own tests of a policy: what happens to a VM, and what the policy is expected to answer. Only what `expect`
  * names is looked at.
  */
-const duration = (bounds: DurationBounds) =>
-  z.string('expected a duration such as 0s, 10s, 5m or 1h').transform((text, context) => {
-    const parsed = parseDuration(text, bounds);
-    if (parsed.ok) return parsed.ms;
-    context.addIssue({
-      code: 'custom',
-      message: `expected ${parsed.expected}`,
-      params: { id: PROBLEMS.duration },
-    });
-    return z.NEVER;
-  });
-
-const timestamp = z
-  .string('expected a time such as 2026-01-31T18:00:00Z')
-  .transform((text, context) => {
-    const ms = parseTimestamp(text);
-    if (ms !== null) return ms;
-    context.addIssue({
-      code: 'custom',
-      message: 'expected a time with an offset, such as 2026-01-31T18:00:00Z',
-      params: { id: PROBLEMS.timestamp },
-    });
-    return z.NEVER;
-  });
-
-/** A map without other keys. The "message" of an unknown key is the list of the known ones, for a hint. */
-const map = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
-  z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys' ? Object.keys(shape).join(' ') : undefined,
-  });
-
 const YEAR_MS = 366 * 24 * 3_600_000;
 const id = z.string().min(1).max(253);
 const VERBS = ['restart', 'dump', 'powerOff', 'pause', 'resume', 'nmi', 'await', 'hold'] as const;

@@ -2,9 +2,8 @@ import * as z from 'zod';
 import { ANOMALIES } from '../event/anomaly.js';
 import { EVENT_TYPES } from '../event/event-type.js';
 import { INITIATORS, ORIGINS } from '../event/report.js';
-import { DURATION_PATTERN, type DurationBounds, parseDuration } from '../lib/duration.js';
-import { parseTimestamp } from '../lib/timestamp.js';
 import { PROBLEMS } from './problem.js';
+import { duration, map, timestamp } from './scalars.js';
 
 /**
  * The shape of the whole policy file. Defaults are filled in and durations become milliseconds here; what the parts mean
@@ -22,42 +21,6 @@ export const MAX_RULES = 1_000;
 export const MAX_ATTEMPTS = 1_000;
 /** The widest window of a limit. */
 export const MAX_WINDOW_MS = MONTH;
-
-/** A map without other keys. The "message" of an unknown key is the list of the known ones, for a hint. */
-const map = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
-  z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys' ? Object.keys(shape).join(' ') : undefined,
-  });
-
-const duration = (bounds: DurationBounds) =>
-  z
-    .string('expected a duration such as 250ms, 10s, 5m, 1h or 30d')
-    .meta({ pattern: DURATION_PATTERN })
-    .transform((text, context) => {
-      const parsed = parseDuration(text, bounds);
-      if (parsed.ok) return parsed.ms;
-      context.addIssue({
-        code: 'custom',
-        message: `expected ${parsed.expected}`,
-        params: { id: PROBLEMS.duration },
-      });
-      return z.NEVER;
-    });
-
-/** Of RFC 3339, with an offset: a local time would mean another moment on each host. */
-const timestamp = z
-  .string('expected a time such as 2026-01-31T18:00:00Z')
-  .transform((text, context) => {
-    const ms = parseTimestamp(text);
-    if (ms !== null) return ms;
-    context.addIssue({
-      code: 'custom',
-      message: 'expected a time with an offset, such as 2026-01-31T18:00:00Z',
-      params: { id: PROBLEMS.timestamp },
-    });
-    return z.NEVER;
-  });
 
 const words = <const Words extends readonly [string, ...string[]]>(list: Words) =>
   z.array(z.enum(list)).min(1).max(list.length);

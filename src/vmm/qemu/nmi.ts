@@ -1,9 +1,9 @@
 import { applied, failed, type Running } from '../act.js';
 import type { Act, Outcome } from '../driver.js';
-import { NMI, parseStatus, QUERY_STATUS } from './commands.js';
-import { refusedFault } from './errors.js';
+import { NMI } from './commands.js';
 import { look } from './look.js';
 import type { Session } from './session.js';
+import { tell } from './tell.js';
 import type { Tuning } from './tuning.js';
 
 /** Sends all CPUs an NMI, for a kernel that panics or dumps on it. A guest that is stopped would not see it. */
@@ -19,11 +19,7 @@ export const nmi = async (
   if (state !== 'running') {
     return failed('WRONG_STATE', `a guest in status ${raw} takes no NMI`);
   }
-  running.point('inject-nmi');
-  const sent = session.execute([NMI, QUERY_STATUS]);
-  running.wrote('inject-nmi');
-  const [accepted, status] = await running.wait(sent);
-  if (accepted?.ok === false) throw refusedFault(NMI.name, accepted.error);
-  running.proof.push('inject-nmi accepted', `status ${parseStatus(status)}`);
+  const status = await tell(session, running, NMI, 'inject-nmi');
+  running.proof.push('inject-nmi accepted', `status ${status}`);
   return applied(running.proof, session.view.state);
 };

@@ -1,10 +1,9 @@
 import { already, applied, failed, type Running } from '../act.js';
 import type { Act, Outcome } from '../driver.js';
-import { CONT, parseStatus, QUERY_STATUS, STOP } from './commands.js';
-import { refusedFault } from './errors.js';
+import { CONT, STOP } from './commands.js';
 import { look } from './look.js';
-import type { Command } from './messages.js';
 import type { Session } from './session.js';
+import { tell } from './tell.js';
 import type { Tuning } from './tuning.js';
 
 /** Stops the guest's CPUs. One that is stopped, for whatever reason, is left as it is. */
@@ -51,18 +50,4 @@ export const resume = async (
   return status === 'running'
     ? applied(running.proof, session.view.state)
     : failed('NOT_RUNNING', `the guest does not run: status ${status}`, running.proof);
-};
-
-const tell = async (
-  session: Session,
-  running: Running,
-  command: Command,
-  point: string,
-): Promise<string> => {
-  running.point(point);
-  const sent = session.execute([command, QUERY_STATUS]);
-  running.wrote(point);
-  const [accepted, status] = await running.wait(sent);
-  if (accepted?.ok === false) throw refusedFault(command.name, accepted.error);
-  return parseStatus(status);
 };
