@@ -1,4 +1,4 @@
-import { ENDED_AT } from './keys.js';
+import { ENDED_AT, IS_GONE } from './keys.js';
 import { redisScript } from './script.js';
 
 /**
@@ -8,13 +8,15 @@ import { redisScript } from './script.js';
  * holder's journal and `takes` it (a start after a kill). Else it is the rival, and says so for as long as it
  * lives: the holder sees that and stops too.
  *
- * KEYS alive, published, ended
+ * When the stream was deleted, what was published is forgotten with it, for all hosts of the partition.
+ *
+ * KEYS alive, published, ended, records
  * ARGV host, journal id, instance, 'take' | 'beat' | 'leave', silent after ms
  *
  * Answers ['ok', published or '', sequence where our journal ended or '', now in ms]
  *   | ['twin', the other as in the hash] | ['error', Redis' words]
  */
-export const ALIVE = redisScript(`${ENDED_AT}
+export const ALIVE = redisScript(`${ENDED_AT}${IS_GONE}
 local host, mine, instance, verb = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local rivalField = host .. '/rival'
 
@@ -55,6 +57,7 @@ local function alive()
   try('HSET', KEYS[1], host, me('alive'))
   if rival and not rival.mine and rival.lives then return {'twin', rival.text} end
   if rival then try('HDEL', KEYS[1], rivalField) end
+  if isGone(KEYS[4]) then try('DEL', KEYS[2], KEYS[3]) end
   local published, ended = try('HGET', KEYS[2], host), try('HGET', KEYS[3], host)
   return {'ok', published or '', endedAt(ended, mine) or '', string.format('%.0f', now)}
 end

@@ -99,3 +99,20 @@ local function endedAt(list, journal)
   end
 end
 `;
+
+/**
+ * Lua: `isGone(records)`: the stream was deleted, whoever made an empty one since (a consumer group does). One that was
+ * trimmed to nothing still knows its last entry.
+ */
+export const IS_GONE = `
+local function isGone(records)
+  local length = redis.pcall('XLEN', records)
+  if type(length) ~= 'number' or length > 0 then return false end
+  local info = redis.pcall('XINFO', 'STREAM', records)
+  if info.err then return string.find(info.err, 'no such key', 1, true) ~= nil end
+  for i = 1, #info - 1, 2 do
+    if info[i] == 'last-generated-id' then return info[i + 1] == '0-0' end
+  end
+  return false
+end
+`;

@@ -1,4 +1,4 @@
-import { ENDED_AT, ENDED_MAX } from './keys.js';
+import { ENDED_AT, ENDED_MAX, IS_GONE } from './keys.js';
 import { redisScript } from './script.js';
 
 /**
@@ -12,7 +12,7 @@ import { redisScript } from './script.js';
  * Answers ['ok', last published sequence] | ['gap', what stands in the way] | ['held', who has the name, as in the
  * hash] | ['error', Redis' words]
  */
-export const PUBLISH = redisScript(`${ENDED_AT}
+export const PUBLISH = redisScript(`${ENDED_AT}${IS_GONE}
 local host, mine = ARGV[1], ARGV[2]
 local call = redis.call
 
@@ -35,6 +35,8 @@ local function publish()
     end
   end
   local published = call('HGET', KEYS[2], host)
+  -- Before anything stands in a new one, which would look whole.
+  if published and isGone(KEYS[1]) then return {'gap', 'the stream was deleted'} end
   local journal, sequence = string.match(published or '', '^([^:]*):(%d+)$')
   local ours = 0
   if journal == mine then

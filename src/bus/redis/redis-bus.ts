@@ -249,9 +249,9 @@ export class RedisBus implements Bus {
 
   #say(connection: Connection, verb: 'take' | 'beat' | 'leave'): Promise<readonly string[]> {
     const { host, journalId } = this.#options;
-    const { alive, published, ended } = this.#keys;
+    const { alive, published, ended, records } = this.#keys;
     const args = [host, journalId, this.#instance, verb, this.#silentMs];
-    return this.#run(connection, ALIVE, [alive, published, ended], args);
+    return this.#run(connection, ALIVE, [alive, published, ended, records], args);
   }
 
   /** The parts of a script's answer; the first says its kind. What Redis refused inside it is thrown. */
