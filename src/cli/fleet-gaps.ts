@@ -24,7 +24,8 @@ export const fleetGaps = async (
       })
       .join(', then ');
     const mark = whole ? style('green', 'whole') : style('red', 'not whole');
-    await printLine(io.stdout, `${style('bold', name)}  ${mark}  ${counts}`);
+    const text = counts === '' ? 'nothing of what it published is left' : counts;
+    await printLine(io.stdout, `${style('bold', name)}  ${mark}  ${text}`);
     for (const finding of findingsOf(audit)) {
       await printLine(io.stdout, `  ${style('yellow', plainText(finding))}`);
     }

@@ -28,9 +28,11 @@ export const fleetHosts = async (
 };
 
 const isWell = (host: HostStatus | undefined): boolean =>
-  host?.state !== 'silent' && host?.hasRival === false;
+  host?.state !== 'silent' &&
+  host?.hasRival === false &&
+  host.gaps.every(({ reason }) => reason !== null);
 
-const HEAD = ['HOST', 'STATE', 'HEARTBEAT', 'SEQUENCE', 'NEWEST', 'PARTITION', 'GROUPS'];
+const HEAD = ['HOST', 'STATE', 'HEARTBEAT', 'SEQUENCE', 'NEWEST', 'PARTITION', 'GAPS', 'GROUPS'];
 
 const row = (status: HostStatus): string[] => [
   status.host,
@@ -39,8 +41,14 @@ const row = (status: HostStatus): string[] => [
   String(status.published?.sequence ?? '-'),
   status.newestAt?.toISOString() ?? '-',
   String(status.partition),
+  gapsText(status),
   status.groups.map(({ group, lag }) => `${group} ${lag} behind`).join(', ') || '-',
 ];
+
+const gapsText = ({ gaps }: HostStatus): string => {
+  const missing = gaps.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  return missing === 0 ? '-' : `${missing} missing`;
+};
 
 const hostJson = (host: HostStatus) => ({
   host: host.host,
@@ -51,5 +59,6 @@ const hostJson = (host: HostStatus) => ({
   heartbeatAt: host.heartbeatAt?.toISOString() ?? null,
   state: host.state,
   hasRival: host.hasRival,
+  gaps: host.gaps,
   groups: host.groups,
 });

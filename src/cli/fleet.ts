@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { SETTINGS } from '../config/settings.js';
 import { createFleet } from '../fleet/create-fleet.js';
+import { RECORD_KINDS } from '../fleet/filter-problems.js';
 import type { Fleet } from '../fleet/fleet.js';
 import { addConfigOptions, type ConfigFlags, configOrExit } from './config-options.js';
 import { fleetGaps } from './fleet-gaps.js';
@@ -77,11 +78,9 @@ const withFleet = async (
   }
 };
 
-const KINDS = ['event', 'decision', 'step', 'vm', 'policy', 'operator', 'loss', 'host'];
-
 const kinds = (text: string, before: readonly string[] = []): string[] => {
-  if (KINDS.includes(text)) return [...before, text];
-  throw new InvalidArgumentError(`Expected one of ${KINDS.join(', ')}.`);
+  if (RECORD_KINDS.includes(text)) return [...before, text];
+  throw new InvalidArgumentError(`Expected one of ${RECORD_KINDS.join(', ')}.`);
 };
 
 const from = (text: string): string => {

@@ -28,7 +28,7 @@ export const auditHosts = async (
     for (let after = '0-0'; compareIds(after, end) < 0; ) {
       signal?.throwIfAborted();
       const page = await readStream(connection, key, after, PAGE);
-      for (const { fields } of page) see(audit, fields);
+      for (const { fields } of page) auditEntry(audit, fields);
       after = page.at(-1)?.id ?? end;
     }
     found.push(...audit.findings(published));
@@ -36,7 +36,8 @@ export const auditHosts = async (
   return found.sort((a, b) => (a.host < b.host ? -1 : 1));
 };
 
-const see = (audit: StreamAudit, fields: readonly Buffer[]): void => {
+/** `fields`: of the stream's next entry. */
+export const auditEntry = (audit: StreamAudit, fields: readonly Buffer[]): void => {
   const entry = parseEntry(fields);
   if (!entry.ok) audit.seeUnreadable(entry.identity?.host ?? '');
   if (entry.identity !== null) audit.see(entry.identity, entry.ok ? lossOf(entry.record) : null);

@@ -1,6 +1,7 @@
 import type { Violation } from '../lib/fault.js';
 import { badInput } from './bad-input.js';
 import type { ConsumeSettings } from './consume.js';
+import { filterProblems } from './filter-problems.js';
 import type { ConsumeOptions } from './fleet.js';
 
 const NAME = /^[a-zA-Z0-9._-]{1,64}$/;
@@ -31,6 +32,7 @@ export const consumeSettings = (options: ConsumeOptions): ConsumeSettings => {
     ...rangeProblem('minReplicas', settings.minReplicas, 0, 16),
     ...rangeProblem('ackTimeoutMs', settings.ackTimeoutMs, 100, 600_000),
     ...fromProblem(settings.from),
+    ...filterProblems(settings.filter),
   ];
   if (violations.length > 0) throw badInput(violations);
   return settings;
@@ -62,7 +64,8 @@ const fromProblem = (from: ConsumeSettings['from']): Violation[] => {
     (identity: { sequence?: unknown; journalId?: unknown; host?: unknown }, index) =>
       typeof identity?.host === 'string' &&
       typeof identity.journalId === 'string' &&
-      Number.isSafeInteger(identity.sequence)
+      Number.isSafeInteger(identity.sequence) &&
+      Number(identity.sequence) >= 0
         ? []
         : [
             {

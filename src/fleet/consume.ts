@@ -151,8 +151,10 @@ export class GroupConsumer {
     const wanted = record === null || this.#matches(host, record);
     const payload = { record, fields: entry.fields };
     const marker = record === null ? null : markerOf(record, sequence);
-    const arrival = { entryId: entry.id, host, journalId, sequence, marker, payload, wanted };
-    return { arrival, problem };
+    const { hosts = [] } = this.#settings.filter;
+    const gapsWanted = hosts.length === 0 || hosts.includes(host);
+    const place = { entryId: entry.id, host, journalId, sequence, marker };
+    return { arrival: { ...place, payload, wanted, gapsWanted }, problem };
   }
 
   /** What is next, of one partition after the other. */

@@ -3,6 +3,7 @@ import { badInput } from './bad-input.js';
 import { connect, type FleetConnection } from './connection.js';
 import { GroupConsumer } from './consume.js';
 import { consumeSettings } from './consume-settings.js';
+import { filterProblems } from './filter-problems.js';
 import type { ConsumeOptions, Fleet, FleetItem } from './fleet.js';
 import { follow } from './follow.js';
 import type { RedisTarget } from './redis-target.js';
@@ -80,6 +81,8 @@ export const createFleet = (fleet: string, target: RedisTarget): Fleet => {
   return {
     consume,
     follow: (options = {}) => {
+      const violations = filterProblems(options.filter ?? {});
+      if (violations.length > 0) throw badInput(violations);
       const signals = [closing.signal, ...(options.signal === undefined ? [] : [options.signal])];
       return follow(target, fleet, options, AbortSignal.any(signals));
     },

@@ -156,6 +156,8 @@ export interface HostStatus {
   readonly hasRival: boolean;
   /** By name. */
   readonly groups: readonly GroupStatus[];
+  /** What is missing among the newest 1,000 entries of its partition; `audit` looks at all. */
+  readonly gaps: readonly AuditedGap[];
 }
 
 export interface GroupStatus {
@@ -170,7 +172,7 @@ export interface GroupStatus {
 export interface HostAudit {
   /** Empty: for entries that don't say whose they are. */
   readonly host: string;
-  /** In the order of the stream. */
+  /** In the order of the stream; none: the host published, and nothing of it is left. */
   readonly journals: readonly JournalSpan[];
   readonly gaps: readonly AuditedGap[];
   /** Records that stand in the stream again: a failover lost what the host had published. */

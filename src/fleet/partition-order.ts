@@ -11,6 +11,8 @@ export interface Arrival<T> {
   readonly payload: T;
   /** false: nobody is to be handed it; it only counts. */
   readonly wanted: boolean;
+  /** false: nor is anybody to be told of gaps before it, since its host is of no interest. Default true. */
+  readonly gapsWanted?: boolean;
   /** How often it was handed out, this time included. */
   readonly attempt: number;
   /** One at a time, because it was handed out more than once and whoever had it went away. */
@@ -107,12 +109,13 @@ export class PartitionOrder<T> {
       this.#settledIds.push(entryId);
       return 'repeat';
     }
+    const gaps = progress.pass(journalId, sequence, arrival.marker);
     const slot: OwnSlot<T> = {
       arrival,
       attempt: arrival.attempt,
       careful: arrival.careful,
       state: { at: 'waiting', notBeforeMs: 0 },
-      gaps: progress.pass(journalId, sequence, arrival.marker),
+      gaps: arrival.gapsWanted === false ? [] : gaps,
       entryIds: [entryId],
     };
     this.#slots.push(slot);

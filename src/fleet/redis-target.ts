@@ -46,6 +46,10 @@ export const redisTarget = (options: RedisOptions): RedisTarget => {
       { field: 'url, sentinel, cluster', value: 'more than one of them', expected: 'one of them' },
     ]);
   }
+  if ((cluster ?? sentinel?.addresses)?.length === 0) {
+    const field = cluster === undefined ? 'sentinel.addresses' : 'cluster';
+    throw badInput([{ field, value: '[]', expected: 'at least one address' }]);
+  }
   const parsed = sentinel === undefined && cluster === undefined ? parseUrl(url) : null;
   const at: RedisPlace =
     sentinel !== undefined
@@ -75,7 +79,7 @@ const parseUrl = (text: string): ParsedUrl => {
   if (text.startsWith('/')) {
     return { at: { kind: 'socket', path: text }, secure: false, username: null, password: null };
   }
-  const url = URL.canParse(text) ? new URL(text) : null;
+  const url = URL.canParse(text) && isEncoded(text) ? new URL(text) : null;
   if (url === null || !/^rediss?:$/.test(url.protocol) || url.hostname === '' || hasPath(url)) {
     throw badInput([urlProblem(text)]);
   }
@@ -90,6 +94,16 @@ const parseUrl = (text: string): ParsedUrl => {
     username: username === '' ? null : decodeURIComponent(username),
     password: password === '' ? null : decodeURIComponent(password),
   };
+};
+
+/** Every % begins the code of a character. */
+const isEncoded = (text: string): boolean => {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 };
 
 const hasPath = ({ pathname }: URL): boolean => pathname !== '' && pathname !== '/';

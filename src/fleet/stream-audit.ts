@@ -45,10 +45,12 @@ export class StreamAudit {
   findings(
     published: ReadonlyMap<string, { readonly journalId: string; readonly sequence: number }>,
   ): HostAudit[] {
+    for (const host of published.keys()) this.#of(host);
     return [...this.#hosts]
       .map(([host, { spans, holes, losses, repeats, unreadable }]): HostAudit => {
         const told = published.get(host);
-        const last = told === undefined ? undefined : spans.get(told.journalId)?.last;
+        // Trimming begins at the oldest: while a journal before it is there, none of its own is trimmed.
+        const last = spans.get(told?.journalId ?? '')?.last ?? (spans.size > 0 ? 0 : undefined);
         return {
           host,
           journals: [...spans].map(([journalId, span]): JournalSpan => ({ journalId, ...span })),

@@ -1,4 +1,5 @@
 import { aliveKey, parseAlive, recordsKey, SILENT_MS } from '../bus/redis/keys.js';
+import { auditEntry } from './audit-hosts.js';
 import type { FleetConnection } from './connection.js';
 import { parseEntry } from './entry.js';
 import type { GroupStatus, HostStatus } from './fleet.js';
@@ -8,6 +9,7 @@ import { readPartitions } from './partitions.js';
 import { type Published, readPublished } from './published.js';
 import { readNewest, timeOf } from './read-stream.js';
 import { hashOf } from './replies.js';
+import { StreamAudit } from './stream-audit.js';
 
 /** Every host that ever published, by name. */
 export const surveyHosts = async (
@@ -23,7 +25,7 @@ export const surveyHosts = async (
   return found.sort((a, b) => (a.host < b.host ? -1 : 1));
 };
 
-/** Entries of a partition that are looked at for the time of a host's newest. */
+/** Entries of a partition that are looked at for the time of a host's newest, and for gaps. */
 const NEWEST = 1000;
 
 const hostsOf = async (
@@ -39,10 +41,13 @@ const hostsOf = async (
   if (hosts.size === 0) return [];
   const key = recordsKey(fleet, partition);
   const newest = new Map<string, Date>();
-  for (const { id, fields } of await readNewest(connection, key, NEWEST)) {
+  const audit = new StreamAudit();
+  for (const { id, fields } of (await readNewest(connection, key, NEWEST)).reverse()) {
     const host = parseEntry(fields).identity?.host;
-    if (host !== undefined && !newest.has(host)) newest.set(host, timeOf(id));
+    if (host !== undefined) newest.set(host, timeOf(id));
+    auditEntry(audit, fields);
   }
+  const gaps = new Map(audit.findings(new Map()).map((found) => [found.host, found.gaps]));
   const groups = new Map<string, Map<string, number>>();
   for (const group of await groupsOf(connection, key)) {
     const { marks } = groupKeys(fleet, partitions, group).partition(partition);
@@ -65,6 +70,7 @@ const hostsOf = async (
         last === null
           ? []
           : [...groups].map(([group, through]) => statusOf(group, host, last, through)),
+      gaps: gaps.get(host) ?? [],
     };
   });
 };

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { partitionOf, recordsKey } from '../../src/bus/redis/keys.js';
 import { fleetGaps } from '../../src/cli/fleet-gaps.js';
 import { fleetHosts } from '../../src/cli/fleet-hosts.js';
 import { fleetTail } from '../../src/cli/fleet-tail.js';
 import { FAILED, GOOD } from '../../src/cli/io.js';
-import { FLEET, JOURNAL } from '../fleet/publisher.js';
+import { FLEET, JOURNAL, PARTITIONS } from '../fleet/publisher.js';
 import { useFleetRig } from '../fleet/rig.js';
 import { fakeIo } from '../support/fake-io.js';
 import { describePart } from '../support/parts.js';
@@ -45,12 +46,24 @@ describePart('redis-server', 'vmwarden fleet', () => {
     await rig.publisher.publish('alpha', 1, 2);
     const io = fakeIo();
     expect(await fleetHosts(io, rig.fleet(), {})).toBe(GOOD);
-    expect(io.out()).toMatch(/^HOST +STATE .*\nalpha +silent +- +2 +\d{4}-/);
+    expect(io.out()).toMatch(/^HOST +STATE .* GAPS .*\nalpha +silent +- +2 +\d{4}-/);
+    await rig.publisher.publish('alpha', 9, 9);
+    const holed = fakeIo();
+    await fleetHosts(holed, rig.fleet(), {});
+    expect(holed.out()).toMatch(/\b6 missing\b/);
     const json = fakeIo();
     await fleetHosts(json, rig.fleet(), { json: true });
     expect(json.json()).toMatchObject([
-      { host: 'alpha', journalId: JOURNAL, sequence: 2, heartbeatAt: null, groups: [] },
+      { host: 'alpha', journalId: JOURNAL, sequence: 9, heartbeatAt: null, gaps: [{ first: 3 }] },
     ]);
+  });
+
+  it('names a host of which nothing is left', async () => {
+    await rig.publisher.publish('alpha', 1, 2);
+    await rig.redis.client.del(recordsKey(FLEET, partitionOf('alpha', PARTITIONS)));
+    const io = fakeIo();
+    expect(await fleetGaps(io, rig.fleet(), {})).toBe(GOOD);
+    expect(io.out()).toBe('alpha  whole  nothing of what it published is left\n');
   });
 
   it('fails for a gap that nothing explains, and not for one that a marker names', async () => {

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { metaKey, partitionOf, recordsKey } from '../../src/bus/redis/keys.js';
-import type { FleetItem } from '../../src/fleet/fleet.js';
+import type { Filter, FleetItem } from '../../src/fleet/fleet.js';
 import { groupKeys } from '../../src/fleet/keys.js';
+import type { Fault } from '../../src/lib/fault.js';
 import { describePart } from '../support/parts.js';
 import { waitFor } from '../support/wait-for.js';
 import { encodeRecord, entryFields, FLEET, JOURNAL, PARTITIONS } from './publisher.js';
@@ -117,6 +118,34 @@ describePart('redis-server', 'a consumer of the fleet', () => {
     const rest = await take(rig.consume(), 2);
     expect(sequencesOf(rest, 'alpha')).toEqual([2, 4]);
     expect(rest[0]).toMatchObject({ attempt: 2 });
+  });
+
+  it('is told of no gap of hosts that it leaves out, and of those before other kinds', async () => {
+    for (const host of ['alpha', 'beta']) {
+      await rig.publisher.publish(host, 1, 1);
+      await rig.publisher.publish(host, 5, 5);
+    }
+    const gapsOf = async (group: string, filter: Filter) => {
+      const hosts: string[] = [];
+      const stop = new AbortController();
+      const items = rig.consume({ group, filter, signal: stop.signal });
+      const seen = (async () => {
+        for await (const item of items) {
+          if (item.kind === 'gap') hosts.push(item.host);
+          if (item.kind === 'record') await item.ack();
+        }
+      })();
+      await waitFor('the group has all', async () => {
+        const all = (await rig.fleet().hosts()).flatMap(({ groups }) => groups);
+        const own = all.filter((status) => status.group === group);
+        return own.length === 2 && own.every(({ lag }) => lag === 0);
+      });
+      stop.abort();
+      await seen;
+      return hosts.sort();
+    };
+    expect(await gapsOf('one', { hosts: ['alpha'] })).toEqual(['alpha']);
+    expect(await gapsOf('both', { kinds: ['event'] })).toEqual(['alpha', 'beta']);
   });
 
   it('names what is missing, and a new journal', async () => {
@@ -260,6 +289,21 @@ describePart('redis-server', 'a consumer of the fleet', () => {
         },
       }),
     );
+  });
+
+  it('refuses a filter that leaves nothing because it is misspelt', async () => {
+    const fields = (ask: () => unknown) => {
+      try {
+        ask();
+      } catch (error) {
+        return (error as Fault).detail.violations?.map(({ field }) => field);
+      }
+      return null;
+    };
+    const misspelt = { kinds: ['evnet'], hosts: 'alpha', vm: ['1'] } as unknown as Filter;
+    const expected = ['filter.kinds[0]', 'filter.hosts', 'filter.vm'];
+    expect(fields(() => rig.consume({ filter: misspelt }))).toEqual(expected);
+    expect(fields(() => rig.fleet().follow({ filter: misspelt }))).toEqual(expected);
   });
 
   it('ends with a fault when the fleet has another number of partitions than before', async () => {

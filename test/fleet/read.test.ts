@@ -63,6 +63,7 @@ describePart('redis-server', 'a reader of the fleet', () => {
   it('lists the hosts, who is alive, and how far each group is behind', async () => {
     await rig.publisher.publish('alpha', 1, 10);
     await rig.publisher.publish('beta', 1, 2);
+    await rig.publisher.publish('beta', 5, 5);
     const [seconds] = await rig.redis.client.time();
     const nowMs = Number(seconds) * 1000;
     await rig.publisher.beat('alpha', nowMs, 'alive');
@@ -80,8 +81,13 @@ describePart('redis-server', 'a reader of the fleet', () => {
         published: { journalId: JOURNAL, sequence: 10 },
         newestAt: expect.any(Date),
         groups: [{ group: 'one', acked: 4, lag: 6 }],
+        gaps: [],
       },
-      { host: 'beta', state: 'silent' },
+      {
+        host: 'beta',
+        state: 'silent',
+        gaps: [{ journalId: JOURNAL, first: 3, last: 4, reason: null }],
+      },
       { host: 'gamma', state: 'closed', published: null, groups: [] },
     ]);
   });
@@ -100,6 +106,17 @@ describePart('redis-server', 'a reader of the fleet', () => {
     await rig.publisher.publish('again', 3, 4);
     await rig.publisher.add('odd', ['not', 'ours']);
     await rig.publisher.publish('cut', 1, 3);
+    await rig.publisher.publish('beheaded', 1, 2);
+    await rig.redis.client.hset(
+      publishedKey(FLEET, partitionOf('beheaded', PARTITIONS)),
+      'beheaded',
+      'ffff:3',
+    );
+    await rig.redis.client.hset(
+      publishedKey(FLEET, partitionOf('bare', PARTITIONS)),
+      'bare',
+      `${JOURNAL}:5`,
+    );
     const cut = partitionOf('cut', PARTITIONS);
     await rig.redis.client.hset(publishedKey(FLEET, cut), 'cut', `${JOURNAL}:5`);
     const audits = await rig.fleet().audit();
@@ -126,6 +143,8 @@ describePart('redis-server', 'a reader of the fleet', () => {
     });
     expect(of('again')).toMatchObject({ repeats: 1, gaps: [] });
     expect(of('')).toMatchObject({ unreadable: 1 });
+    expect(of('beheaded')?.missingTail).toEqual({ first: 1, last: 3 });
+    expect(of('bare')).toEqual({ host: 'bare', journals: [], ...clean });
     expect(of('cut')?.missingTail).toEqual({ first: 4, last: 5 });
   });
 

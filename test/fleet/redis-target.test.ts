@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { openFleet } from '../../src/fleet/open-fleet.js';
+import { type FleetOptions, openFleet } from '../../src/fleet/open-fleet.js';
 import { redisTarget } from '../../src/fleet/redis-target.js';
 
 describe('where the fleet is', () => {
@@ -15,7 +15,10 @@ describe('where the fleet is', () => {
     [{ url: '/run/redis.sock' }, { at: { kind: 'socket', path: '/run/redis.sock' }, tls: null }],
     [{ tls: { ca: '/ca' } }, { tls: { ca: '/ca', cert: null, key: null, serverName: null } }],
     [{ cluster: [{ host: 'r', port: 1 }] }, { at: { kind: 'cluster' } }],
-    [{ sentinel: { name: 'm', addresses: [] } }, { at: { kind: 'sentinel', name: 'm' } }],
+    [
+      { sentinel: { name: 'm', addresses: [{ host: 's', port: 1 }] } },
+      { at: { kind: 'sentinel', name: 'm' } },
+    ],
   ])('is read from %j', (options, target) => {
     expect(redisTarget(options)).toMatchObject(target);
   });
@@ -25,6 +28,7 @@ describe('where the fleet is', () => {
     ['redis://', 'redis://'],
     ['redis://r/3', 'redis://r/3'],
     ['nonsense', 'nonsense'],
+    ['redis://a%zz:secret@r', 'redis://...@r'],
   ])('is refused when the URL is %s', (url, value) => {
     expect(() => redisTarget({ url })).toThrow(
       expect.objectContaining({
@@ -36,6 +40,17 @@ describe('where the fleet is', () => {
 
   it('is said once', () => {
     expect(() => redisTarget({ url: '/run/redis.sock', cluster: [] })).toThrow(/expected one/);
+  });
+
+  it('has an address, and a name that can stand in a key', () => {
+    const refused = (options: FleetOptions) =>
+      expect(() => openFleet(options)).toThrow(
+        expect.objectContaining({ reason: 'FLEET_BAD_INPUT' }),
+      );
+    refused({ cluster: [] });
+    refused({ sentinel: { name: 'm', addresses: [] } });
+    refused({ fleet: 'a}b' });
+    refused({ fleet: '' });
   });
 
   it('is no Cluster for who waits for replicas', () => {

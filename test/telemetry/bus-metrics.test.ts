@@ -1,8 +1,38 @@
 import { expect, test } from 'vitest';
+import { MemoryJournal } from '../../src/journal/memory-journal.js';
+import { type BusStatus, busCollector } from '../../src/telemetry/metrics/bus-collector.js';
 import { crashReport } from '../support/engine-bench.js';
 import { startMetricsApp } from '../support/metrics-app.js';
 import { describePart } from '../support/parts.js';
 import { startRedisProcess } from '../support/redis-process.js';
+
+test('how many readers are about to lose records, and how far the worst is', async () => {
+  const journal = new MemoryJournal();
+  const of = async (shares: readonly number[]) => {
+    const status: BusStatus = {
+      state: 'relaying',
+      fault: null,
+      warnings: [],
+      readersAtRisk: shares.map((share) => ({ share })),
+      published: 0,
+      lag: 0,
+    };
+    const samples = await busCollector(
+      () => status,
+      journal,
+      () => 0,
+    ).collect();
+    return samples.flatMap(({ name, value }) => (/reader/.test(name) ? [[name, value]] : []));
+  };
+  expect(await of([0.9, 1.2])).toEqual([
+    ['vmwarden_bus_readers_at_risk', 2],
+    ['vmwarden_bus_reader_risk', 1.2],
+  ]);
+  expect(await of([])).toEqual([
+    ['vmwarden_bus_readers_at_risk', 0],
+    ['vmwarden_bus_reader_risk', 0],
+  ]);
+});
 
 describePart('redis-server', 'the metrics of the fleet bus', () => {
   test('its state, its lag in records and seconds, and why it waits', async () => {

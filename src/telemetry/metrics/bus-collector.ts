@@ -7,6 +7,7 @@ export interface BusStatus {
   readonly state: 'connecting' | 'relaying' | 'waiting' | 'stopped';
   readonly fault: { readonly reason: string } | null;
   readonly warnings: readonly string[];
+  readonly readersAtRisk: readonly { readonly share: number }[];
   readonly published: Sequence | null;
   readonly lag: number;
 }
@@ -20,13 +21,15 @@ export const busCollector = (
 ): Collector => ({
   group: 'bus',
   collect: async () => {
-    const { state, warnings, published, lag } = status();
+    const { state, warnings, readersAtRisk, published, lag } = status();
     const lagSeconds = lag === 0 ? 0 : await ageOf(journal, published ?? 0, wallMs());
     return [
       ...byWord('vmwarden_bus_state', 'state', STATES, (word) => (word === state ? 1 : 0)),
       sample('vmwarden_bus_lag_records', lag),
       sample('vmwarden_bus_lag_seconds', lagSeconds),
       sample('vmwarden_bus_warnings', warnings.length),
+      sample('vmwarden_bus_readers_at_risk', readersAtRisk.length),
+      sample('vmwarden_bus_reader_risk', Math.max(0, ...readersAtRisk.map(({ share }) => share))),
       ...(published === null ? [] : [sample('vmwarden_bus_published_sequence', published)]),
     ];
   },

@@ -136,6 +136,12 @@ export const CATALOG = {
   ),
   vmwarden_bus_failures_total: counter('Times that the relay had to wait, by reason.', 'reason'),
   vmwarden_bus_warnings: gauge('What an operator should know of the bus though it works.'),
+  vmwarden_bus_readers_at_risk: gauge(
+    "Consumer groups of this host's partition that trimming is about to take records from; also among the warnings.",
+  ),
+  vmwarden_bus_reader_risk: gauge(
+    'How far the worst of them is on its way there, 0.8 to 1 and beyond of the age or length that is kept; 0: none is.',
+  ),
 
   vmwarden_dump_bytes_total: counter('Bytes of the dumps that were written.'),
   vmwarden_dumps_files: gauge('Files below the directory of dumps.'),
