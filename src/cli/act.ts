@@ -106,7 +106,7 @@ export const addActCommand = (program: Command): void => {
       .command('act')
       .description('act on a VM, verified as the policy’s steps are, or call off what is open')
       .argument('<vm>', 'id of the VM')
-      .argument('<verb>', `${ACT_VERBS.join(', ')} or cancel`, verbOf)
+      .argument('<verb>', VERBS_EXPECTED, verbOf)
       .option('--timeout <DURATION>', 'the act may take so long', timeoutOf, 0)
       .option('--incident <ID>', 'with cancel: only if this is what is open', '')
       .option('--no-wait', 'don’t wait for its outcome'),
@@ -117,9 +117,17 @@ export const addActCommand = (program: Command): void => {
   });
 };
 
+const hyphened = (verb: string): string =>
+  verb.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+const VERBS_EXPECTED = `${ACT_VERBS.map(hyphened).join(', ')} or cancel`;
+
+/** Also as the API and the policy spell it: powerOff. */
 const verbOf = (text: string): string => {
-  if (text === 'cancel' || ACT_VERBS.some((verb) => verb === text)) return text;
-  throw new InvalidArgumentError(`Expected ${ACT_VERBS.join(', ')} or cancel.`);
+  if (text === 'cancel') return text;
+  const verb = ACT_VERBS.find((one) => one === text || hyphened(one) === text);
+  if (verb !== undefined) return verb;
+  throw new InvalidArgumentError(`Expected ${VERBS_EXPECTED}.`);
 };
 
 const timeoutOf = (text: string): number => {

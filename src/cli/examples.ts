@@ -15,6 +15,8 @@ export const EXAMPLES: Readonly<{ [command: string]: readonly string[] }> = {
   act: [
     'vmwarden act web-1 restart --reason "hangs since the update"',
     'vmwarden act web-1 dump --timeout 30m --reason "for the kernel team"',
+    'vmwarden act web-1 nmi --reason "hangs; its kernel panics on an NMI"',
+    'vmwarden act web-1 power-off --reason "retired"',
     'vmwarden act web-1 cancel --reason "looking at it by hand"',
   ],
   hold: [

@@ -13,6 +13,7 @@ import { Core, type HealthPort } from './core.js';
 import { Deaths } from './deaths.js';
 import type { Engine, Receipt, VmView } from './engine.js';
 import { readHostHold } from './host-hold.js';
+import { resumeRelease } from './host-operator.js';
 import { Ingest } from './ingest.js';
 import { Operator } from './operator.js';
 import { OperatorDesk, vmUnknown } from './operator-desk.js';
@@ -94,6 +95,8 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
     kind: 'outcome',
     records: [policyRecord(core.clock.now(), core.policy, options.policySource, true)],
   });
+
+  await resumeRelease(core);
 
   const watches = new AbortController();
   const watching = options.vms.map((vm) =>

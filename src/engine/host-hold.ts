@@ -5,6 +5,9 @@ import type { Hold } from './operators.js';
 /** Row of the host's hold; none: it is not held. */
 export const HOST_HOLD_ROW = 'host/hold';
 
+/** Is there from the host's release on until each guest was looked at. */
+export const HOST_RELEASED_ROW = 'host/released';
+
 export const encodeHostHold = (hold: Hold): Uint8Array =>
   Buffer.from(JSON.stringify({ format: 1, ...hold }));
 

@@ -68,7 +68,14 @@ export const openAct = (
 
 const planned = (verb: ActAsked['verb'], timeoutMs: number): Step => {
   const options = { timeoutMs, retries: 0, onFailure: 'continue' } as const;
-  return verb === 'restart' ? { verb, in: 'place', ...options } : { verb, ...options };
+  switch (verb) {
+    case 'restart':
+      return { verb, in: 'place', ...options };
+    case 'restartProcess':
+      return { verb: 'restart', in: 'process', ...options };
+    default:
+      return { verb, ...options };
+  }
 };
 
 /** Ends what is open: a waiting step now; a running one with its outcome, behind which nothing more is done. */

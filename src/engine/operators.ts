@@ -1,5 +1,5 @@
 import type { Sequence } from '../journal/journal.js';
-import type { Step } from '../policy/policy.js';
+import type { Verb } from '../vmm/driver.js';
 
 /**
  * What operators may ask for. Each request is journaled with its actor and reason, in the commit that it takes
@@ -57,14 +57,16 @@ export interface Asked {
   readonly repeat: boolean;
 }
 
-/** The steps that an operator can ask for. */
+/** What an operator can ask for. */
 export const ACT_VERBS = [
   'restart',
+  'restartProcess',
   'dump',
   'powerOff',
   'pause',
   'resume',
-] as const satisfies readonly Step['verb'][];
+  'nmi',
+] as const satisfies readonly Verb[];
 export type ActVerb = (typeof ACT_VERBS)[number];
 
 export interface ActAsked {

@@ -41,7 +41,7 @@ export const takeIn = (
     ...stamp,
     host: { ...host, dying, storm },
   });
-  const incident = incidentOf(before, row, admission);
+  const incident = incidentOf(before, records, admission);
   const event = eventRecord(
     stamp.now,
     row,
@@ -103,12 +103,13 @@ const remembered = (
 const isStale = ({ ageMs }: Admission['facts'], { policy }: Stamp): boolean =>
   ageMs > policy.safety.maxEventAgeMs;
 
+/** An incident that a `hold` alone has closed already is on the decision's record, which is the first. */
 const incidentOf = (
   before: VmRow,
-  after: VmRow,
+  [decision]: Change['records'],
   { disposition, answer: when }: Admission,
 ): string => {
-  if (disposition === 'decided') return when === 'now' ? (after.incident?.id ?? '') : '';
+  if (disposition === 'decided') return when === 'now' ? (decision?.incidentId ?? '') : '';
   if (disposition === 'olderBoot') return '';
   return before.incident?.id ?? before.answered?.incident ?? '';
 };

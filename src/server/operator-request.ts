@@ -1,5 +1,5 @@
 import { VM_ID, VM_ID_EXPECTED } from '../config/vm-id.js';
-import { ACT_VERBS, type ActAsked, type By } from '../engine/operators.js';
+import { ACT_VERBS, type ActAsked, type ActVerb, type By } from '../engine/operators.js';
 import type { ActOnVmRequest } from '../gen/vmwarden/v1/vm_service.js';
 import { step } from '../policy/parse.js';
 import { createFieldCheck, type FieldCheck, quoted } from './field-check.js';
@@ -48,5 +48,8 @@ export const actOf = (request: ActOnVmRequest): { readonly asked: ActAsked; read
     }
   });
   if (verb === null) throw new Error('a violation was added, so the check has thrown');
-  return { by, asked: { verb, timeoutMs: timeoutMs === 0 ? step(verb).timeoutMs : timeoutMs } };
+  return { by, asked: { verb, timeoutMs: timeoutMs === 0 ? defaultMs(verb) : timeoutMs } };
 };
+
+const defaultMs = (verb: ActVerb): number =>
+  step(verb === 'restartProcess' ? 'restart' : verb).timeoutMs;

@@ -33,6 +33,21 @@ const settled = (made: Bench) =>
 const UNHURRIED = policyOf(CRASH_POLICY.replace('base: 10s', 'base: 0s'));
 
 describe('one way through', () => {
+  it('of a plan that only holds names its incident in each record', async () => {
+    const held = CRASH_POLICY.replace(/do: \[dump.*\]/, 'do: [hold]');
+    expect(held).not.toBe(CRASH_POLICY);
+    const made = await bench({ policy: policyOf(held) });
+    made.driver.panic();
+    await made.until('the hold', () => made.engine.vm('web-1').phase === 'held');
+    const records = (await made.records()).map(({ record }) => record);
+    const of = records.filter(({ body }) =>
+      ['event', 'decision', 'step'].includes(body?.$case ?? ''),
+    );
+    expect(of.map(({ body }) => body?.$case)).toEqual(['event', 'decision', 'step']);
+    const ids = new Set(of.map(({ incidentId }) => incidentId));
+    expect([...ids]).toEqual([expect.stringMatching(/^.{8}-\d+$/)]);
+  });
+
   it('answers a panic with dump and restart, each intent before its act', async () => {
     const made = await bench();
     made.driver.panic();

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RunningEngine } from '../../src/engine/create-engine.js';
+import { HOST_RELEASED_ROW } from '../../src/engine/host-hold.js';
 import type { By } from '../../src/engine/operators.js';
 import { MemoryJournal } from '../../src/journal/memory-journal.js';
 import type { Outcome } from '../../src/vmm/driver.js';
@@ -74,6 +75,49 @@ describe('an act that an operator asks for', () => {
     expect(operator?.record).toMatchObject({
       incidentId: asked.incident,
       body: { value: { actor: 'ops', reason: 'to try it', verb: 'restart' } },
+    });
+  });
+
+  it('sends an NMI, and what the guest makes of it is an event of its own', async () => {
+    const made = await bench();
+    const { outcome, end } = pending();
+    made.driver.answers.push(outcome);
+    await made.engine.operators.act(VM, { verb: 'nmi', timeoutMs: 30_000 }, by());
+    await made.until('the NMI', () => made.driver.calls.includes('nmi'));
+    made.driver.panic();
+    await made.until('the event', async () => (await made.story()).includes('event CRASH decided'));
+    end({ kind: 'applied', proof: [], state: 'panicked' });
+    await made.until('the restart', async () =>
+      (await made.story()).includes('step restart applied'),
+    );
+    expect((await steps(made)).slice(0, 4)).toEqual([
+      'operator nmi by ops',
+      'step nmi started',
+      'step nmi applied',
+      'decision crashed: dump, restart',
+    ]);
+  });
+
+  it('restarts in a new process where the driver can, and says why where it can not', async () => {
+    const made = await bench();
+    const asked = { verb: 'restartProcess', timeoutMs: 30_000 } as const;
+    await made.engine.operators.act(VM, asked, by());
+    await settled(made);
+    expect(made.driver.calls).toEqual(['restartProcess']);
+    expect(await steps(made)).toEqual([
+      'operator restartProcess by ops',
+      'step restart started',
+      'step restart applied',
+    ]);
+    const { verbs } = made.driver.capabilities();
+    const unable = { able: false, reason: 'NO_START_COMMAND: none' } as const;
+    made.driver.capabilities = () => ({
+      verbs: { ...verbs, restartProcess: unable },
+      takeOver: true,
+    });
+    await expect(made.engine.operators.act(VM, asked, by())).rejects.toMatchObject({
+      reason: 'VERB_UNSUPPORTED',
+      message: expect.stringContaining('NO_START_COMMAND'),
     });
   });
 
@@ -311,6 +355,75 @@ describe('a hold of the host', () => {
     await expect(next.engine.operators.releaseHost(by())).rejects.toMatchObject({
       reason: 'HOST_NOT_HELD',
     });
+  });
+});
+
+describe('a release of the host that was killed', () => {
+  const VMS = [VM, 'web-2'];
+  const benchOf = (
+    drivers: readonly ScriptedDriver[],
+    clock: ManualClock,
+    journal: MemoryJournal,
+  ) =>
+    bench({
+      journal,
+      clock,
+      vms: drivers.map((driver, at) => ({ id: VMS[at] ?? '', uid: '', driver, takeOver: false })),
+    });
+
+  /** Held, both guests down and answered with nothing, one held itself, and released by a life that got no further. */
+  const killed = async () => {
+    const clock = new ManualClock();
+    const journal = new MemoryJournal({ now: () => clock.wallMs });
+    const drivers = VMS.map((vm) => new ScriptedDriver(vm));
+    const made = await benchOf(drivers, clock, journal);
+    await made.engine.operators.holdHost(by());
+    for (const driver of drivers) driver.panic();
+    await made.until('the answers', async () => (await steps(made)).length === 3);
+    await made.engine.operators.hold('web-2', by());
+    for (const driver of drivers) driver.inspect = () => new Promise(() => undefined);
+    await made.engine.operators.releaseHost(by());
+    return { clock, journal };
+  };
+
+  /** As drivers do: tells on contact of a guest that is down, unless it was seen so before. */
+  const downDrivers = () =>
+    VMS.map((vm) => {
+      const driver = new ScriptedDriver(vm);
+      const connect = driver.connect.bind(driver);
+      driver.state = 'panicked';
+      driver.connect = () => {
+        const seen = driver.watch?.lastSeen()?.state;
+        connect();
+        if (seen !== driver.state) driver.tell('CRASH', 'guest', 'pause', true);
+      };
+      return driver;
+    });
+
+  it('is gone on with by the next life: what is down is answered, once, but for what is held itself', async () => {
+    const { clock, journal } = await killed();
+    const drivers = downDrivers();
+    const next = await benchOf(drivers, clock, journal);
+    await next.until('the restart', async () =>
+      (await next.story()).includes('step restart applied'),
+    );
+    await settled(next);
+    expect(drivers.map(({ calls }) => calls)).toEqual([['dump', 'restart'], []]);
+    expect(journal.lookup(HOST_RELEASED_ROW)).toBeUndefined();
+  });
+
+  it('leaves nothing to do where it was held again, or was whole', async () => {
+    const { clock, journal } = await killed();
+    expect(journal.lookup(HOST_RELEASED_ROW)).toBeDefined();
+    const next = await benchOf(
+      VMS.map((vm) => new ScriptedDriver(vm)),
+      clock,
+      journal,
+    );
+    await next.engine.operators.holdHost(by());
+    expect(journal.lookup(HOST_RELEASED_ROW)).toBeUndefined();
+    await next.engine.operators.releaseHost(by());
+    await next.until('its end', () => journal.lookup(HOST_RELEASED_ROW) === undefined);
   });
 });
 

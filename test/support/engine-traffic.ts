@@ -50,7 +50,9 @@ export type Happening =
 /** What operators ask for beside a release. */
 const VERBS = [
   'restart',
+  'restartProcess',
   'dump',
+  'nmi',
   'cancel',
   'hold',
   'resetBudget',
@@ -260,6 +262,8 @@ export const journalOf = async (
         const asked = {
           restart: () => operators.act(of, { verb: 'restart', timeoutMs: 1_000 }, BY),
           dump: () => operators.act(of, { verb: 'dump', timeoutMs: 1_000 }, BY),
+          restartProcess: () => operators.act(of, { verb: 'restartProcess', timeoutMs: 1_000 }, BY),
+          nmi: () => operators.act(of, { verb: 'nmi', timeoutMs: 1_000 }, BY),
           cancel: () => operators.cancel(of, '', BY),
           hold: () => operators.hold(of, BY),
           resetBudget: () => operators.resetBudget(of, '', BY),

@@ -540,7 +540,7 @@ export interface PolicyRevision {
 export interface OperatorAct {
   actor: string;
   reason: string;
-  /** restart, dump, powerOff, pause, resume; cancel, hold, release, holdHost, releaseHost, resetBudget. */
+  /** restart, restartProcess, dump, powerOff, pause, resume, nmi; cancel, hold, release, holdHost, releaseHost, resetBudget. */
   verb: string;
   /** The request's; empty: none was given. */
   requestId: string;

@@ -121,7 +121,7 @@ export interface Hold {
 
 export interface ActOnVmRequest {
   vmId: string;
-  /** restart, dump, powerOff, pause or resume. */
+  /** restart (in place), restartProcess, dump, powerOff, pause, resume or nmi. */
   verb: string;
   /** Who, and why; both go into the journal. 1 to 256 printable ASCII characters. */
   actor: string;
