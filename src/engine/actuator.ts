@@ -204,16 +204,17 @@ export class Actuator {
 
   async #settle(vm: string, outcome: Outcome, elapsedNs: bigint, path: string): Promise<boolean> {
     this.#core.onPoint('outcome:before');
-    const incident = this.#core.world.get(vm)?.incident?.id;
+    const incident = this.#core.world.get(vm)?.incident ?? null;
     const done = await this.#core.persist(vm, (row) =>
-      row.incident === null
+      // While the journal refused it, an operator may have ended what only waited, and another have begun.
+      incident === null || row.incident === null || intentOf(row.incident) !== intentOf(incident)
         ? null
         : advance(row, { outcome, elapsedNs, path }, this.#core.stamp(vm)),
     );
     const row = this.#core.world.get(vm);
     if (done && row !== undefined) {
       this.own(row, false);
-      this.#tell(row, incident);
+      this.#tell(row, incident?.id);
     }
     this.#kickBlocked();
     return done;

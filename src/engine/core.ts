@@ -130,7 +130,10 @@ export class Core {
   ): Promise<boolean> {
     for (let tries = 1; ; tries += 1) {
       const change = build(this.roster.row(vm));
-      if (change === null) return true;
+      if (change === null) {
+        this.#waitsNoMore(vm, tries);
+        return true;
+      }
       const { incidentId } = change.records[0] ?? {};
       try {
         await this.world.commit({
@@ -139,9 +142,7 @@ export class Core {
           records: change.records,
           ...(storm !== undefined && { storm }),
         });
-        if (tries > 1 && this.roster.entry(vm).live.contact === 'connected') {
-          this.health.up(`vm ${vm}`);
-        }
+        this.#waitsNoMore(vm, tries);
         return true;
       } catch (error) {
         this.log.error({ vm, incidentId, error }, 'outcome not journaled yet');
@@ -151,6 +152,10 @@ export class Core {
         await new Promise((resolve) => setTimeout(resolve, waitMs));
       }
     }
+  }
+
+  #waitsNoMore(vm: string, tries: number): void {
+    if (tries > 1 && this.roster.entry(vm).live.contact === 'connected') this.health.up(`vm ${vm}`);
   }
 
   /** Journals a record that may be missed. */

@@ -7,7 +7,7 @@ import { begin, type Change, incidentId, type Stamp } from './answer.js';
 import { isAwaiting } from './awaiting.js';
 import type { ActAsked, By } from './operators.js';
 import { operatorRecord } from './records.js';
-import type { Facts, VmRow } from './vm-row.js';
+import type { Facts, Incident, VmRow } from './vm-row.js';
 
 /** What an operator's request makes of a VM's row. Pure; the operator's record is the first of the change's. */
 
@@ -87,7 +87,10 @@ export const callOff = (
 ): Change => {
   const { incident } = row;
   if (incident === null) return { row, records: [] };
-  const off: VmRow = { ...row, incident: { ...incident, calledOff: { actor, reason } } };
+  // What was cancelled stays so when it is held as well.
+  const calledOff: Incident['calledOff'] =
+    verb === 'cancel' ? { actor, reason } : (incident.calledOff ?? { actor, reason, byHold: true });
+  const off: VmRow = { ...row, incident: { ...incident, calledOff } };
   // One that only waits for an event does nothing that would have to come to its end.
   if (incident.step.kind === 'started' && !isAwaiting(incident)) return { row: off, records: [] };
   const outcome: Outcome =
@@ -95,6 +98,15 @@ export const callOff = (
       ? cancelled('HELD', `held by ${actor}: ${reason}`)
       : cancelled('CALLED_OFF', `by ${actor}: ${reason}`);
   return advance(off, { outcome, elapsedNs: 0n, path: '' }, stamp);
+};
+
+/** The row without its hold; the plan whose step was running when the hold came, and still is, goes on behind it. */
+export const letGo = (row: VmRow): VmRow => {
+  // What was answered while it was held was answered with nothing.
+  const free: VmRow = { ...row, hold: null, remark: '', answered: null };
+  if (row.incident?.calledOff?.byHold !== true) return free;
+  const { calledOff: _, ...incident } = row.incident;
+  return { ...free, incident };
 };
 
 export const led = (record: Change['records'][number], change: Change): Change => ({

@@ -63,7 +63,7 @@ export class OperatorDesk {
       return { change: { row: unseen(row), records: [] }, found };
     }
     if (row.incident !== null) {
-      return { change: nothing, found: `incident ${row.incident.id} is open and goes on` };
+      return { change: nothing, found: openText(row.incident) };
     }
     const arrival = arrivalOfDown(row, inspection, this.life);
     if (arrival === null) {
@@ -165,6 +165,11 @@ export class OperatorDesk {
     await this.core.world.commit({ kind: 'outcome', row, records, rows });
   }
 }
+
+const openText = ({ id, calledOff }: NonNullable<VmRow['incident']>): string =>
+  calledOff === undefined
+    ? `incident ${id} is open and goes on`
+    : `incident ${id} was cancelled by ${calledOff.actor} and ends with the step that is under way`;
 
 export const vmUnknown = (vm: string): Fault =>
   new Fault('NOT_FOUND', 'VM_UNKNOWN', `no VM ${vm} here; \`vmwarden vms\` lists them`, {

@@ -1,6 +1,6 @@
 import { Fault } from '../lib/fault.js';
 import { HostOperator } from './host-operator.js';
-import { callOff, led, openAct } from './operator-change.js';
+import { callOff, led, letGo, openAct } from './operator-change.js';
 import type { OperatorDesk } from './operator-desk.js';
 import type { ActAsked, Asked, By, Hold, Operators } from './operators.js';
 import { vmRecord } from './records.js';
@@ -96,8 +96,7 @@ export class Operator implements Operators {
       const { row } = this.#desk.known(vm);
       if (row.hold === null) throw notHeld(vm);
       const { now } = this.#desk.core.stamp(vm);
-      // What was answered while it was held was answered with nothing.
-      const released: VmRow = { ...row, hold: null, remark: '', answered: null };
+      const released = letGo(row);
       const looked = this.#desk.answerDown(released, inspection, 2);
       const { change, found } = looked;
       const sequence = this.#desk.core.world.next;

@@ -79,7 +79,12 @@ export interface Incident {
   /** Who asked for it; absent: the policy answered an event. */
   readonly operator?: { readonly actor: string; readonly reason: string };
   /** An operator ended it: a step under way comes to its end, and nothing more is done. */
-  readonly calledOff?: { readonly actor: string; readonly reason: string };
+  readonly calledOff?: {
+    readonly actor: string;
+    readonly reason: string;
+    /** By a hold, and so only until the release; absent: for good. */
+    readonly byHold?: true;
+  };
   /** Charged when the plan's first intent is journaled; null: not charged for. */
   readonly budget: string | null;
   readonly plan: readonly Step[];

@@ -295,6 +295,35 @@ describe('a hold of a VM', () => {
     expect((await steps(made)).at(-1)).toBe('step dump applied');
   });
 
+  it('lets the plan go on when it is released while the step still runs', async () => {
+    const made = await bench();
+    const { outcome, end } = pending();
+    made.driver.answers.push(outcome);
+    made.driver.panic();
+    await made.until('the dump', () => made.driver.calls.includes('dump'));
+    await made.engine.operators.hold(VM, by());
+    const { detail } = await made.engine.operators.release(VM, by());
+    expect(detail).toMatch(/^incident \S+ is open and goes on$/);
+    end({ kind: 'applied', proof: [], state: 'unknown' });
+    await settled(made);
+    expect(made.driver.calls).toEqual(['dump', 'restart']);
+  });
+
+  it('and its release leave what was cancelled cancelled', async () => {
+    const made = await bench();
+    const { outcome, end } = pending();
+    made.driver.answers.push(outcome);
+    made.driver.panic();
+    await made.until('the dump', () => made.driver.calls.includes('dump'));
+    await made.engine.operators.cancel(VM, '', by());
+    await made.engine.operators.hold(VM, by());
+    const { detail } = await made.engine.operators.release(VM, by());
+    expect(detail).toMatch(/^incident \S+ was cancelled by ops and ends with the step/);
+    end({ kind: 'applied', proof: [], state: 'unknown' });
+    await settled(made);
+    expect(made.driver.calls).toEqual(['dump']);
+  });
+
   it('is found by the next contact when its VMM was out of reach at the release', async () => {
     const made = await bench();
     await made.engine.operators.hold(VM, by());
@@ -316,6 +345,31 @@ describe('a hold of a VM', () => {
 });
 
 describe('a hold of the host', () => {
+  it('whose end of a waiting step the journal refused ends no other step in its place', async () => {
+    const journal = new MemoryJournal();
+    const made = await bench({ journal });
+    made.driver.panic();
+    await made.until('the first restart', () => made.driver.calls.includes('restart'));
+    await settled(made);
+    made.driver.panic();
+    await made.until('the wait', () => made.engine.vm(VM).phase === 'waiting');
+    // The hold's own record is the next; the outcome of what it calls off comes behind it.
+    journal.failAt(journal.next + 1);
+    await made.engine.operators.holdHost(by());
+    await made.until('the refusal', () => made.health.has(`vm ${VM}`));
+    journal.failAt(0);
+    // The outcome is written again soon, by when this has usually ended what it was of.
+    await made.engine.operators.cancel(VM, '', by()).catch(() => undefined);
+    const { outcome, end } = pending();
+    made.driver.answers.push(outcome);
+    const { incident } = await made.engine.operators.act(VM, dump, by());
+    await made.until('the journal', () => !made.health.has(`vm ${VM}`));
+    expect(made.engine.vm(VM).incident).toBe(incident);
+    end({ kind: 'applied', proof: [], state: 'unknown' });
+    await settled(made);
+    expect((await steps(made)).at(-1)).toBe('step dump applied');
+  });
+
   it('calls off what waits, is said by each decision, and outlives vmwarden', async () => {
     const clock = new ManualClock();
     const journal = new MemoryJournal({ now: () => clock.wallMs });
