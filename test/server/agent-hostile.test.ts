@@ -275,6 +275,49 @@ test('an agent that lies is not believed; what is late, twice or unknown gets it
   });
 });
 
+test.each([
+  { what: 'may have restarted a guest that runs', state: AgentGuestState.RUNNING, again: false },
+  { what: 'finds the guest still waiting', state: AgentGuestState.PANICKED, again: true },
+])('an agent without its memory that $what: asked again is $again', async ({ state, again }) => {
+  const { server, watcher } = await rig();
+  const guest = { ...GUEST, state, word: '' };
+  const first = open(server);
+  first.answering(() => guest);
+  await first.hello({ guest });
+  await watcher.connected();
+  const cause = { boots: 1, resumed: false };
+  const restarted = watcher.driver.restart(watcher.act({ id: 'once', timeoutMs: 5000, cause }));
+  await waitFor('the step', () => first.steps().length === 1);
+  first.call.cancel();
+  await watcher.disconnected();
+
+  const other = open(server);
+  other.answering(() => guest);
+  await other.hello({ guest, instance: 'two' });
+  if (again) {
+    await waitFor('the step again', () => other.steps().length === 1);
+    expect(other.steps()[0]?.id).toBe('once');
+    return;
+  }
+  expect(await restarted).toMatchObject({ kind: 'unverified', reason: 'AGENT_FORGOT' });
+  expect(other.steps()).toEqual([]);
+});
+
+test('an agent that comes back is not asked for what it no longer names', async () => {
+  const { server, watcher } = await rig();
+  const first = open(server);
+  first.answering(() => GUEST);
+  await first.hello();
+  await watcher.connected();
+  const restarted = watcher.driver.restart(watcher.act({ id: 'gone', timeoutMs: 5000 }));
+  await waitFor('the step', () => first.steps().length === 1);
+  const again = open(server);
+  again.answering(() => GUEST);
+  await again.hello({ verbs: [AgentVerb.PAUSE] });
+  expect(await restarted).toMatchObject({ kind: 'unverified', reason: 'AGENT_CANNOT' });
+  expect(again.steps()).toEqual([]);
+});
+
 test('an agent that hangs ends in an outcome, and its stream in a status', async () => {
   const { server, watcher } = await rig({ answerTimeoutMs: 50 });
   const agent = open(server);

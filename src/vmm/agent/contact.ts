@@ -1,7 +1,14 @@
 import type { VmConfig } from '../../config/config.js';
 import type { Logger } from '../../lib/logger.js';
-import type { AgentHello, AgentLink, AgentOutcome, Attachment, FromAgent } from '../attach.js';
-import type { Inspection, TakeOver, Watch } from '../driver.js';
+import type {
+  AgentHello,
+  AgentLink,
+  AgentOutcome,
+  AgentVerb,
+  Attachment,
+  FromAgent,
+} from '../attach.js';
+import type { GuestState, Inspection, TakeOver, Watch } from '../driver.js';
 import {
   attachedFault,
   notAttachedFault,
@@ -38,6 +45,8 @@ export class Contact {
   #reason = 'none has attached since vmwarden started';
   /** How far the events of the last instance are durable. */
   #acknowledged = { instance: '', through: 0n };
+  /** Instance that the open step was sent to; empty: to none yet. */
+  #askedOf = '';
   readonly #waiting = new Set<() => void>();
 
   constructor(options: ContactOptions) {
@@ -96,8 +105,7 @@ export class Contact {
     });
     log.info({ vm: vm.id, agent: hello.agent, state: hello.guest.raw }, 'agent attached');
     guest.begin(hello);
-    // It does a step once, so the one that comes back is asked again, by the same id.
-    if (this.#steps.open !== null) this.#sendStep(session, this.#steps.open);
+    if (this.#steps.open !== null) this.#askAgain(session, this.#steps.open);
     this.tellTakeOver().catch((fault: unknown) => {
       log.warn({ vm: vm.id, err: fault }, 'no take-over');
     });
@@ -137,6 +145,7 @@ export class Contact {
   ): Promise<AgentOutcome> {
     const { bootId = '', boots = 0 } = this.view ?? {};
     const step = this.#steps.begin({ ...asked, bootId, boots });
+    this.#askedOf = '';
     if (this.#session !== null) this.#sendStep(this.#session, step);
     return step.settled;
   }
@@ -183,8 +192,18 @@ export class Contact {
     });
   }
 
+  /** An agent does a step once: the one that comes back is asked again, by the same id, unless it can't know of it. */
+  #askAgain(session: Session, step: OpenStep): void {
+    const { instance, verbs, guest } = session.hello;
+    const forgot = this.#askedOf !== '' && this.#askedOf !== instance;
+    if (!verbs.has(step.verb)) this.#steps.saw(CANNOT_ANY_MORE);
+    else if (forgot && !isSafeTwice(step.verb, guest.state)) this.#steps.saw(FORGOTTEN);
+    else this.#sendStep(session, step);
+  }
+
   #sendStep(session: Session, { id, verb, dumpPath, endsAtMs, bootId, boots }: OpenStep): void {
     const leftMs = Math.max(1, endsAtMs - performance.now());
+    this.#askedOf = session.hello.instance;
     const timeoutMs = leftMs - Math.min(this.#options.tuning.proofMs, leftMs / 10);
     session.send({ kind: 'step', step: { id, verb, timeoutMs, dumpPath, bootId, boots } });
   }
@@ -246,3 +265,33 @@ export class Contact {
     });
   }
 }
+
+/** An agent that lost its memory may have done it already: doing it once more does no more than that. */
+const isSafeTwice = (verb: AgentVerb, state: GuestState): boolean => {
+  switch (verb) {
+    case 'powerOff':
+    case 'pause':
+    case 'resume':
+    case 'dump':
+      return true;
+    case 'restart':
+      // One that waits has not booted again; one that runs may have.
+      return state !== 'running' && state !== 'suspended';
+    case 'nmi':
+      return false;
+  }
+};
+
+const FORGOTTEN: AgentOutcome = {
+  kind: 'unverified',
+  reason: 'AGENT_FORGOT',
+  message: 'the agent that was asked came back without its memory (another instance)',
+  proof: [],
+};
+
+const CANNOT_ANY_MORE: AgentOutcome = {
+  kind: 'unverified',
+  reason: 'AGENT_CANNOT',
+  message: 'the agent that came back no longer names the verb among what it can do',
+  proof: [],
+};
