@@ -6,6 +6,7 @@ import { Fault } from '../lib/fault.js';
 import type { Logger } from '../lib/logger.js';
 import { nextMaintenanceEnd } from '../policy/maintenance.js';
 import type { Policy } from '../policy/policy.js';
+import { carriedOver } from '../policy/storm.js';
 import { wantedTakeOver } from '../policy/take-over.js';
 import type { Driver, DumpTarget } from '../vmm/driver.js';
 import { Actuator } from './actuator.js';
@@ -64,12 +65,14 @@ export interface RunningEngine extends Engine {
 export const startEngine = async (options: EngineOptions): Promise<RunningEngine> => {
   const configured = new Set(options.vms.map(({ id }) => id));
   const rows = await readRows(options.journal);
+  const startedAt = options.clock.now();
+  const storm = decodeStorm(options.journal.lookup(STORM_ROW));
   const world = new World(
     options.journal,
     rows,
     (vm) => (configured.has(vm) ? null : options.clock.now().wallMs + REPORTED_VM_KEPT_MS),
     options.tap ?? null,
-    decodeStorm(options.journal.lookup(STORM_ROW)),
+    storm,
   );
   options.tap?.policyInForce(options.policy);
   const roster = new Roster(world, options.observer, options.vms);
@@ -78,7 +81,7 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
     world,
     roster,
     hostHold: readHostHold(options.journal),
-    deaths: new Deaths(rows, options.clock.now()),
+    deaths: new Deaths(rows, startedAt),
     hostName: options.hostName ?? '',
     onPoint: options.onPoint ?? (() => undefined),
   });
@@ -93,7 +96,8 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
   const sightings = new Sightings(core, actuator, ingest, life);
   await world.commit({
     kind: 'outcome',
-    records: [policyRecord(core.clock.now(), core.policy, options.policySource, true)],
+    records: [policyRecord(startedAt, core.policy, options.policySource, true)],
+    storm: carriedOver(storm, startedAt),
   });
 
   await resumeRelease(core);

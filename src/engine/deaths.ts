@@ -1,5 +1,5 @@
 import type { EventType } from '../event/event-type.js';
-import { ageMs, type Moment } from '../lib/clock.js';
+import { ageMs, carried, type Moment } from '../lib/clock.js';
 import { isDeath } from '../policy/storm.js';
 import type { VmRow } from './vm-row.js';
 
@@ -14,48 +14,38 @@ const MOST = 1_000;
 /** When each VM last died: what the storm guard counts. Made again from the VMs' rows at start. */
 export class Deaths {
   readonly #latest = new Map<string, Death>();
-  /**
-   * Those of the host's earlier boots by the wall clock, then those of the present one by the monotonic clock: each part
-   * from the oldest on by the clock that tells its ages, wherever the other was set to. With those that a later one of
-   * the same VM has replaced.
-   */
-  readonly #earlier: readonly Death[];
-  #present: Death[];
+  /** By the clock of the host's present boot, with those that a later one of the same VM has replaced. */
+  #inOrder: Death[];
 
-  constructor(rows: Iterable<VmRow>, { hostBootId }: Pick<Moment, 'hostBootId'>) {
-    const found = [...rows].flatMap((row) => latestDeath(row, hostBootId));
-    for (const death of found) this.#latest.set(death.vm, death);
-    const ofPresent = ({ at }: Death): boolean => at.hostBootId === hostBootId;
-    this.#present = found.filter(ofPresent).sort((a, b) => a.at.monoMs - b.at.monoMs);
-    this.#earlier = found
-      .filter((death) => !ofPresent(death))
-      .sort((a, b) => a.at.wallMs - b.at.wallMs);
+  constructor(rows: Iterable<VmRow>, now: Moment) {
+    this.#inOrder = [...rows]
+      .flatMap((row) => latestDeath(row, now))
+      .sort((a, b) => a.at.monoMs - b.at.monoMs);
+    for (const death of this.#inOrder) this.#latest.set(death.vm, death);
   }
 
   note(vm: string, at: Moment): void {
     const death = { vm, at };
     this.#latest.set(vm, death);
-    this.#present.push(death);
-    if (this.#present.length <= 2 * this.#latest.size + MOST) return;
-    this.#present = this.#present.filter((one) => this.#latest.get(one.vm) === one);
+    this.#inOrder.push(death);
+    if (this.#inOrder.length <= 2 * this.#latest.size + MOST) return;
+    this.#inOrder = this.#inOrder.filter((one) => this.#latest.get(one.vm) === one);
   }
 
   /** VMs other than `vm` that died within that time, at most 1,000. */
   countOthers(vm: string, withinMs: number, now: Moment): number {
     let count = 0;
-    for (const deaths of [this.#present, this.#earlier]) {
-      for (let index = deaths.length - 1; index >= 0 && count < MOST; index -= 1) {
-        const death = deaths[index];
-        if (death === undefined || ageMs(death.at, now) >= withinMs) break;
-        if (death.vm !== vm && this.#latest.get(death.vm) === death) count += 1;
-      }
+    for (let index = this.#inOrder.length - 1; index >= 0 && count < MOST; index -= 1) {
+      const death = this.#inOrder[index];
+      if (death === undefined || ageMs(death.at, now) >= withinMs) break;
+      if (death.vm !== vm && this.#latest.get(death.vm) === death) count += 1;
     }
     return count;
   }
 }
 
 /** One of the host's present boot is later than any before it, whatever the wall clock said. */
-const latestDeath = ({ id, history }: VmRow, hostBootId: string): Death[] => {
+const latestDeath = ({ id, history }: VmRow, now: Moment): Death[] => {
   const moments = Object.entries(history).flatMap(([type, stretches]) => {
     // Only what guest or nobody known caused is in a history.
     if (!isDeath(type as EventType, 'guest')) return [];
@@ -64,9 +54,9 @@ const latestDeath = ({ id, history }: VmRow, hostBootId: string): Death[] => {
     if (last === undefined || monoMs === undefined) return [];
     return [{ wallMs: monoMs + last.offsetMs, monoMs, hostBootId: last.boot }];
   });
-  const present = moments.filter((at) => at.hostBootId === hostBootId);
-  const latest =
-    present.toSorted((a, b) => b.monoMs - a.monoMs)[0] ??
-    moments.toSorted((a, b) => b.wallMs - a.wallMs)[0];
+  const present = moments.filter((at) => at.hostBootId === now.hostBootId);
+  const latest = (present.length === 0 ? moments : present)
+    .map((at) => carried(at, now))
+    .toSorted((a, b) => b.monoMs - a.monoMs)[0];
   return latest === undefined ? [] : [{ vm: id, at: latest }];
 };

@@ -21,3 +21,13 @@ export const ageMs = (then: Moment, now: Moment): number =>
     0,
     then.hostBootId === now.hostBootId ? now.monoMs - then.monoMs : now.wallMs - then.wallMs,
   );
+
+/**
+ * The same moment told by the clocks of the host's present boot, which alone tell its age from `now` on: a wall clock that
+ * is set later makes it neither older nor younger.
+ */
+export const carried = (then: Moment, now: Moment): Moment => {
+  if (then.hostBootId === now.hostBootId) return then;
+  const age = ageMs(then, now);
+  return { wallMs: now.wallMs - age, monoMs: now.monoMs - age, hostBootId: now.hostBootId };
+};

@@ -1,6 +1,6 @@
 import type { EventType } from '../event/event-type.js';
 import type { Initiator } from '../event/report.js';
-import { ageMs, type Moment } from '../lib/clock.js';
+import { ageMs, carried, type Moment } from '../lib/clock.js';
 import type { Storm, StormState } from './policy.js';
 
 export const CALM: StormState = { kind: 'calm' };
@@ -47,6 +47,24 @@ export const settle = (state: StormState, storm: Storm | null, now: Moment): Sto
   const over = storm === null || ageMs(state.lastAt, now) >= storm.quietMs;
   return over ? { kind: 'draining', since: state.since, lastReleaseAt: null } : state;
 };
+
+/** As vmwarden finds it at a start: one of an earlier boot of the host ends by the clock of this one. */
+export const carriedOver = (state: StormState, now: Moment): StormState => {
+  switch (state.kind) {
+    case 'calm':
+      return state;
+    case 'on':
+      return ofThisBoot(state.lastAt, now)
+        ? state
+        : { ...state, lastAt: carried(state.lastAt, now) };
+    case 'draining':
+      return state.lastReleaseAt === null || ofThisBoot(state.lastReleaseAt, now)
+        ? state
+        : { ...state, lastReleaseAt: carried(state.lastReleaseAt, now) };
+  }
+};
+
+const ofThisBoot = (then: Moment, now: Moment): boolean => then.hostBootId === now.hostBootId;
 
 /** Milliseconds until a held restart may go; null: the storm is still on. */
 export const releaseInMs = (state: StormState, now: Moment): number | null => {

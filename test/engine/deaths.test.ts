@@ -42,6 +42,9 @@ it('counts by the wall clock what an earlier boot of the host had', () => {
   deaths.note('e', now);
   expect(deaths.countOthers('d', MINUTE, now)).toBe(2);
   expect(deaths.countOthers('b', MINUTE, now)).toBe(1);
+  // From then on the monotonic clock alone tells how old they are.
+  expect(deaths.countOthers('d', MINUTE, at(80_000, 0))).toBe(2);
+  expect(deaths.countOthers('d', MINUTE, at(125_000, 0))).toBe(1);
 });
 
 it('keeps the latest death of each VM, however many there were', () => {

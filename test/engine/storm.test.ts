@@ -124,6 +124,27 @@ describe('the storm guard', () => {
     await second.until('the second', () => second.restarted().length === 2);
   });
 
+  it('ends after quiet, though the wall clock went back as the host booted', async () => {
+    const clock = new ManualClock();
+    const journal = new MemoryJournal({ now: () => clock.wallMs });
+    const first = await fleet(3, { clock, journal });
+    for (const driver of first.drivers) driver.panic();
+    await waiting(first, 3);
+    await first.engine.stop(1000);
+
+    clock.hostBootId = 'host-boot-2';
+    clock.wallMs -= 30 * 24 * 3_600_000;
+    clock.monoMs = 5_000;
+    const drivers = [0, 1, 2].map((index) => new ScriptedDriver(`vm-${index}`, 'process-2'));
+    const second = await fleet(3, { clock, journal, drivers });
+    drivers[0]?.panic();
+    await second.until('the wait', async () => (await second.story()).at(-1)?.endsWith('STORM'));
+    clock.advance(5 * 60_000);
+    await second.until('the restart', () => second.restarted().length === 1);
+    clock.advance(2_000);
+    await second.until('calm', () => !second.health.has('storm'));
+  });
+
   it('counts the guests that are found down as the hold of the host ends', async () => {
     const by = { actor: 'ops', reason: 'try', requestId: '' };
     const made = await fleet(5);

@@ -3,7 +3,7 @@ import { ageMs, type Moment } from '../../lib/clock.js';
 import { Heap } from '../../lib/heap.js';
 import { modeFor } from '../../policy/maintenance.js';
 import type { Policy, StormState } from '../../policy/policy.js';
-import { CALM, releaseInMs, settle } from '../../policy/storm.js';
+import { CALM, carriedOver, releaseInMs, settle } from '../../policy/storm.js';
 import type { Inspection, Outcome } from '../../vmm/driver.js';
 import type { Arrival } from '../admit.js';
 import { advance, lapsed } from '../advance.js';
@@ -40,7 +40,7 @@ export class Lives {
   readonly #lost = new Set<string>();
   readonly #followed = new Map<string, string>();
   readonly #labels = new Map<string, Stamp['labels']>();
-  #deaths = new Deaths([], { hostBootId: '' });
+  #deaths = new Deaths([], { wallMs: 0, monoMs: 0, hostBootId: '' });
   #storm: StormState = CALM;
   #host = { name: '', vms: 0 };
   readonly #timers = new Heap<{ readonly at: number; readonly vm: string; readonly id: number }>();
@@ -155,6 +155,7 @@ export class Lives {
     this.#life += 1;
     // As it finds them in its rows.
     this.#deaths = new Deaths(this.#rows.values(), now);
+    this.#storm = carriedOver(this.#storm, now);
   }
 
   /** The caller knows how the VM's open incident goes on; null: it does not. */
