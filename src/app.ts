@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type Relay, startRelay } from './bus/relay.js';
-import type { Config, RedisBusConfig } from './config/config.js';
+import type { Config, RedisBusConfig, VmConfig } from './config/config.js';
 import { openPolicySource, type PolicySource } from './config/policy-source.js';
 import { dumpFloorBytes, makeDumpTarget } from './dumps/dump-target.js';
 import { type RunningEngine, startEngine } from './engine/create-engine.js';
@@ -23,6 +23,7 @@ import type { Metrics } from './telemetry/metrics/create-metrics.js';
 import type { Probes } from './telemetry/probes.js';
 import { serveMetrics } from './telemetry/serve-metrics.js';
 import { type Agents, createAgents } from './vmm/agent/desk.js';
+import type { Driver } from './vmm/driver.js';
 import { createObserveDriver } from './vmm/observe/driver.js';
 import { createQemuDriver } from './vmm/qemu/driver.js';
 import { createDriver, type DriverRegistry } from './vmm/registry.js';
@@ -163,6 +164,20 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
     await stop();
     throw error;
   }
+};
+
+/** Each configured VM's driver, for who asks what it can do: none of them is started, so nothing is connected to. */
+export const idleDrivers = (config: Config): readonly { vm: VmConfig; driver: Driver }[] => {
+  const registry = defaultDrivers(systemClock(), silent, createAgents(config.vms, silent));
+  return config.vms.map((vm) => ({ vm, driver: createDriver(registry, vm) }));
+};
+
+const silent: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silent,
 };
 
 const defaultDrivers = (clock: Clock, log: Logger, agents: Agents): DriverRegistry => ({

@@ -33,10 +33,21 @@ export const addPolicyCommand = (program: Command): void => {
     .command('check')
     .description('tell everything that is wrong with policy files')
     .argument('<file...>')
+    .option('-c, --config <FILE>', 'tell also what the VMs of this configuration can not do')
     .option('--json', 'one JSON object a line')
-    .action(async (files: string[], options: { json?: boolean }) => {
+    .action(async (files: string[], options: ConfigFlags & { json?: boolean }) => {
       const { policyCheck } = await import('./policy/check.js');
-      process.exitCode = await policyCheck(process, files, options);
+      if (options['config'] === undefined) {
+        process.exitCode = await policyCheck(process, files, options);
+        return;
+      }
+      const loaded = await configOrExit(options, process);
+      if (typeof loaded === 'number') {
+        process.exitCode = loaded;
+        return;
+      }
+      const { vmWarnings } = await import('./policy/vm-warnings.js');
+      process.exitCode = await policyCheck(process, files, options, vmWarnings(loaded.config));
     });
 
   policy
@@ -88,7 +99,10 @@ export const addPolicyCommand = (program: Command): void => {
 /** null: the configuration is broken, which was told. */
 const placeOrExit = async (flags: ConfigFlags): Promise<Place | null> => {
   const loaded = await configOrExit(flags, process);
-  if (typeof loaded !== 'number') return loaded.config;
+  if (typeof loaded !== 'number') {
+    const { socket, dataDir, vms } = loaded.config;
+    return { socket, dataDir, labels: new Map(vms.map(({ id, labels }) => [id, labels])) };
+  }
   process.exitCode = loaded;
   return null;
 };

@@ -1,6 +1,7 @@
 import type { Record } from '../gen/vmwarden/v1/record.js';
 import type { Sequence } from '../journal/journal.js';
 import type { Moment } from '../lib/clock.js';
+import { own } from '../policy/budget.js';
 import { decide } from '../policy/decide.js';
 import type { Mode, Policy, Question } from '../policy/policy.js';
 import type { VmIdentity } from '../policy/selector.js';
@@ -37,6 +38,9 @@ export interface Stamp {
   readonly reachable: boolean;
 }
 
+/** A RESET is told of the boot that it ends, and leads to the next. */
+const lastEpoch = ({ event, epoch }: Facts): number => epoch + (event.type === 'RESET' ? 1 : 0);
+
 /** Asks the policy about an event and opens the incident that its answer needs. Pure. */
 export const answer = (row: VmRow, facts: Facts, stamp: Stamp): Change => {
   const id = incidentId(stamp.journalId, facts.sequence);
@@ -49,6 +53,7 @@ export const answer = (row: VmRow, facts: Facts, stamp: Stamp): Change => {
     incident: id,
     held: row.hold !== null,
     hostHeld: stamp.hostHeld,
+    bootedSince: row.epoch > lastEpoch(facts),
     attempts: row.attempts,
     now: stamp.now,
     vm: { id: row.id, uid: row.uid, labels: stamp.labels },
@@ -172,12 +177,12 @@ export const charged = (
   attempts: VmRow['attempts'],
   budget: string,
   at: Moment,
-): VmRow['attempts'] => ({ ...attempts, [budget]: [...(attempts[budget] ?? []), at] });
+): VmRow['attempts'] => ({ ...attempts, [budget]: [...(own(attempts, budget) ?? []), at] });
 
 /** Takes the latest attempt back. */
 export const refunded = (attempts: VmRow['attempts'], budget: string): VmRow['attempts'] => ({
   ...attempts,
-  [budget]: (attempts[budget] ?? []).slice(0, -1),
+  [budget]: (own(attempts, budget) ?? []).slice(0, -1),
 });
 
 export const placeOf = (vm: string, incident: Incident, attempt: number): StepPlace => ({

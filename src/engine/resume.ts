@@ -1,4 +1,4 @@
-import { exceeded } from '../policy/budget.js';
+import { exceeded, own } from '../policy/budget.js';
 import type { Inspection, Outcome } from '../vmm/driver.js';
 import { again, cancelled, exhaust } from './advance.js';
 import type { Change, Stamp } from './answer.js';
@@ -58,11 +58,12 @@ export const resume = (row: VmRow, inspection: Inspection, stamp: Stamp): Resump
       },
     };
   }
-  const limits =
-    incident.budget === null ? undefined : stamp.policy.budgets[incident.budget]?.limits;
-  const spent = row.attempts[incident.budget ?? ''] ?? [];
-  const pays = inspection.state !== 'running' && limits !== undefined;
-  if (pays && exceeded(limits, spent, stamp.now)) {
+  const { budget } = incident;
+  // It pays also where the policy has no budget of that name any more: one that comes back finds its attempts.
+  const pays = inspection.state !== 'running' && budget !== null;
+  const limits = budget === null ? undefined : own(stamp.policy.budgets, budget)?.limits;
+  const spent = budget === null ? [] : (own(row.attempts, budget) ?? []);
+  if (pays && limits !== undefined && exceeded(limits, spent, stamp.now)) {
     const outcome = cancelled('BUDGET_EXHAUSTED', `budget ${incident.budget} has no attempt left`);
     return { kind: 'exhausted', change: exhaust(row, incident, outcome, stamp) };
   }

@@ -1,5 +1,5 @@
 import { ageMs, type Moment } from '../lib/clock.js';
-import { usage } from '../policy/budget.js';
+import { own, usage } from '../policy/budget.js';
 import { modeFor } from '../policy/maintenance.js';
 import type { Policy } from '../policy/policy.js';
 import type { VmIdentity } from '../policy/selector.js';
@@ -107,7 +107,7 @@ const phaseOf = (row: VmRow): Pick<VmView, 'phase' | 'reason'> => {
 
 const budgetsOf = (row: VmRow, policy: Policy, now: Moment): VmView['budgets'] =>
   Object.entries(row.attempts).flatMap(([name, attempts]) => {
-    const tightest = usage(policy.budgets[name]?.limits ?? [], attempts, now);
+    const tightest = usage(own(policy.budgets, name)?.limits ?? [], attempts, now);
     return tightest === null || tightest.used === 0
       ? []
       : [{ name, used: tightest.used, limit: tightest.limit }];

@@ -89,6 +89,7 @@ const NOTHING: Answer = { reasons: [], plan: [], budget: null, delayMs: 0 };
 const stopped = (policy: Policy, question: Question, plan: readonly Step[]): Answer | null => {
   if (plan.length === 0) return { ...NOTHING, reasons: [explain.notifies()] };
   if (question.hostHeld === true) return { ...NOTHING, reasons: [explain.hostHeld()] };
+  if (question.bootedSince === true) return { ...NOTHING, reasons: [explain.bootedSince()] };
   if (question.held) return { ...NOTHING, reasons: [explain.held()] };
   const { maxEventAgeMs } = policy.safety;
   if (question.ageMs <= maxEventAgeMs) return null;

@@ -44,6 +44,9 @@ export const notifies = (): string =>
 
 export const held = (): string => 'This VM is held: nothing is done until it is released.';
 
+export const bootedSince = (): string =>
+  'The guest has booted since, while this waited for an incident to close: recorded only.';
+
 export const hostHeld = (): string =>
   'This host is held: nothing is done on any of its VMs until it is released.';
 

@@ -122,6 +122,8 @@ export interface Question {
   readonly held: boolean;
   /** All VMs of the host are. Default: no. */
   readonly hostHeld?: boolean;
+  /** The guest has booted since, while the event waited for an incident to close. Default: false. */
+  readonly bootedSince?: boolean;
   /** Attempts of this VM by budget name, oldest first. */
   readonly attempts: Attempts;
   readonly now: Moment;

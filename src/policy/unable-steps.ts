@@ -13,19 +13,21 @@ export const unableSteps = (
   abilities: Abilities,
 ): readonly string[] => {
   if (policy.mode !== 'enforce') return [];
-  return policy.rules
-    .filter(({ vms }) => selects(vms, vm))
-    .flatMap((rule) => {
-      const verbs = new Set([...rule.do, ...rule.exhausted].flatMap(verbsOf));
-      return [...verbs].flatMap((verb) => {
-        const ability = abilities[verb];
-        return ability === undefined || ability.able
-          ? []
-          : [
-              `Rule "${rule.name}" (line ${rule.line}) has a step that can't be done on this VM: ${ability.reason}.`,
-            ];
-      });
+  const unable = (who: string, steps: readonly Step[]): readonly string[] =>
+    [...new Set(steps.flatMap(verbsOf))].flatMap((verb) => {
+      const ability = abilities[verb];
+      return ability === undefined || ability.able
+        ? []
+        : [`${who} has a step that can't be done on this VM, ${verb}: ${ability.reason}.`];
     });
+  return [
+    ...policy.rules
+      .filter(({ vms }) => selects(vms, vm))
+      .flatMap(({ name, line, do: plan, exhausted }) =>
+        unable(`Rule "${name}" (line ${line})`, [...plan, ...exhausted]),
+      ),
+    ...unable('The answer under "otherwise"', policy.otherwise),
+  ];
 };
 
 const verbsOf = (step: Step): readonly string[] => {

@@ -95,7 +95,7 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
     ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
   });
   registerVmService(router, { engine: options.engine, journal: options.journal, labels });
-  registerPolicyService(router, options.journal, options.policies);
+  registerPolicyService(router, options.journal, options.policies, labels);
   if (options.agents !== undefined) {
     registerAgentService(router, options.agents, options.agentLimits);
   }

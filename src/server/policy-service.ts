@@ -15,6 +15,7 @@ import type { PolicyStatus } from '../policy/policy-status.js';
 import type { PolicyProblem, PolicyWarning } from '../policy/problem.js';
 import { MAX_TEXT } from '../policy/yaml-tree.js';
 import { createFieldCheck, quoted } from './field-check.js';
+import type { VmLabels } from './record-filter.js';
 import type { Router } from './router.js';
 import { createSimulations } from './simulate-policy.js';
 
@@ -31,6 +32,7 @@ export const registerPolicyService = (
   router: Router,
   journal: Journal,
   { status }: PolicyPorts,
+  labels: VmLabels,
 ): void => {
   const simulations = createSimulations(journal);
   router.unary(PolicyServiceService.getPolicy, async () => getPolicy(status()));
@@ -43,7 +45,7 @@ export const registerPolicyService = (
     PolicyServiceService.simulatePolicy,
     async (request, stream) => {
       const check = await checked(request);
-      await simulations.run(check, stream);
+      await simulations.run({ ...check, labels }, stream);
     },
     MAX_TWO_TEXTS,
   );

@@ -45,6 +45,29 @@ it('writes a policy that it finds good', async () => {
   expect((await run('init', '-')).out).toBe(await readFile(file, 'utf8'));
 });
 
+it('names the configured VMs whose drivers can not do what the policy asks for', async () => {
+  const config = join(dir, 'vmwarden.yaml');
+  const reported = [1, 2, 3, 4, 5, 6].map(
+    (n) => `  - { id: told-${n}, driver: { kind: observe } }`,
+  );
+  const started = '  - { id: web-1, driver: { kind: qemu, socket: /run/none.qmp } }';
+  await writeFile(config, ['vms:', ...reported, started, ''].join('\n'));
+  await run('init', file);
+  const all = await run('check', file, '--config', config);
+  expect(all.code).toBe(0);
+  expect(all.out).toContain(
+    'warning: VMs told-1, told-2, told-3, told-4, told-5 and 1 more: Rule "crashed"',
+  );
+  expect(all.out).toContain('restart: OBSERVE_ONLY');
+  expect(all.out).not.toContain('web-1:');
+  const lines = (await run('check', file, '--json', '--config', config)).out.trim().split('\n');
+  expect(lines.map((line) => JSON.parse(line))).toContainEqual(
+    expect.objectContaining({ kind: 'vmWarning', file }),
+  );
+  const { code } = await run('check', file, '--config', join(dir, 'none.yaml'));
+  expect(code).toBe(2);
+});
+
 it('writes over nothing unless told to', async () => {
   await writeFile(file, 'mine');
   expect(await run('init', file)).toEqual({

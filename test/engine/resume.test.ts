@@ -2,7 +2,13 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { RunningEngine } from '../../src/engine/create-engine.js';
 import { MemoryJournal } from '../../src/journal/memory-journal.js';
 import type { GuestState, Outcome } from '../../src/vmm/driver.js';
-import { type Bench, engineBench, ManualClock } from '../support/engine-bench.js';
+import {
+  type Bench,
+  CRASH_POLICY,
+  engineBench,
+  ManualClock,
+  policyOf,
+} from '../support/engine-bench.js';
 import { ScriptedDriver } from '../support/scripted-driver.js';
 
 const never = new Promise<Outcome>(() => undefined);
@@ -18,10 +24,12 @@ const lives = async (
   state: GuestState,
   process = 'process-1',
   hostBootId?: string,
+  policies: { readonly first?: string; readonly second?: string } = {},
 ): Promise<Bench> => {
   const clock = new ManualClock();
   const journal = new MemoryJournal({ now: () => clock.wallMs });
-  const first = await engineBench({ clock, journal });
+  const { first: before = CRASH_POLICY, second: after = before } = policies;
+  const first = await engineBench({ clock, journal, policy: policyOf(before) });
   engines.push(first.engine);
   await first.until('contact', () => first.engine.vms()[0]?.state === 'running');
   first.driver.answers.push(DUMPED, never);
@@ -33,10 +41,16 @@ const lives = async (
   if (hostBootId !== undefined) clock.hostBootId = hostBootId;
   const driver = new ScriptedDriver('web-1', process);
   driver.state = state;
-  const second = await engineBench({ clock, journal, driver });
+  const second = await engineBench({ clock, journal, driver, policy: policyOf(after) });
   engines.push(second.engine);
   return second;
 };
+
+const renamed = (name: string): string =>
+  CRASH_POLICY.replace(/^ {4}crash:/m, `    ${name}:`).replaceAll(
+    'budget: crash',
+    `budget: ${name}`,
+  );
 
 const lastSteps = async (made: Bench): Promise<readonly string[]> => {
   await made.until('the end of the incident', () => made.engine.vms()[0]?.incident === '');
@@ -53,6 +67,27 @@ describe('an intent without an outcome', () => {
     ]);
     expect(made.driver.calls).toEqual(['restart']);
     expect(made.engine.vms()[0]?.budgets).toMatchObject([{ name: 'crash', used: 2 }]);
+  });
+
+  it('pays also where its budget has another name by now, so that the old one finds its attempts', async () => {
+    const made = await lives('panicked', undefined, undefined, {
+      second: renamed('other'),
+    });
+    expect((await lastSteps(made)).at(-1)).toBe('step restart applied');
+    await made.engine.setPolicy(policyOf(CRASH_POLICY), 'test');
+    expect(made.engine.vms()[0]?.budgets).toMatchObject([{ name: 'crash', used: 2 }]);
+  });
+
+  it.each(['constructor', 'toString', 'valueOf'])('pays from a budget named %s', async (name) => {
+    const made = await lives('panicked', undefined, undefined, { first: renamed(name) });
+    expect((await lastSteps(made)).at(-1)).toBe('step restart applied');
+    expect(made.engine.vms()[0]?.budgets).toMatchObject([{ name, used: 2 }]);
+    const { detail } = await made.engine.operators.resetBudget('web-1', name, {
+      actor: 'ops',
+      reason: 'try',
+      requestId: '',
+    });
+    expect(detail).toBe(`attempts forgotten: ${name}: 2`);
   });
 
   it('is already done where the guest runs', async () => {

@@ -23,6 +23,8 @@ export interface SimulationAsked {
 export interface Place {
   readonly socket: string;
   readonly dataDir: string;
+  /** Of the configured VMs. Default: none. */
+  readonly labels?: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
 
 type Told = Exclude<NonNullable<SimulatePolicyResponse['message']>['$case'], 'progress'>;
@@ -42,7 +44,7 @@ export const simulation = async (
   const progress = createProgress(io, 'simulating', json);
   const messages = (await listens(place.socket))
     ? served(place.socket, asked.request)
-    : offline(place.dataDir, asked);
+    : offline(place, asked);
   let summary: SimulationSummary | null = null;
   try {
     for await (const { message } of messages) {
@@ -96,7 +98,7 @@ async function* served(
 }
 
 async function* offline(
-  dataDir: string,
+  { dataDir, labels }: Place,
   { policy, base, request }: SimulationAsked,
 ): AsyncGenerator<SimulatePolicyResponse> {
   const { openLmdbReader } = await import('../../journal/lmdb/lmdb-reader.js');
@@ -109,6 +111,7 @@ async function* offline(
       sinceMs: request.since?.getTime() ?? null,
       detail: request.detail,
       vmIds: request.vmIds,
+      ...(labels !== undefined && { labels }),
       // Signals are heard, and the progress bar is written.
       breathe: () => new Promise((resolve) => setImmediate(resolve)),
     });

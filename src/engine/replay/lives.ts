@@ -20,6 +20,8 @@ export interface LivesPorts {
   readonly policy: Policy;
   /** Makes incidents' names what they were. */
   readonly journalId: string;
+  /** What VMs have until a decision's inputs say otherwise. */
+  readonly labels: ReadonlyMap<string, Stamp['labels']>;
   /** How a step that has begun ends; null: that may still come, until the step's time is over. */
   readonly ending: (row: VmRow, incident: Incident, overdue: boolean) => Outcome | null;
   /** `facts`: of the event that came in with it; null: none did. */
@@ -39,7 +41,7 @@ export class Lives {
   readonly #rows = new Map<string, VmRow>();
   readonly #lost = new Set<string>();
   readonly #followed = new Map<string, string>();
-  readonly #labels = new Map<string, Stamp['labels']>();
+  readonly #labels: Map<string, Stamp['labels']>;
   #deaths = new Deaths([], { wallMs: 0, monoMs: 0, hostBootId: '' });
   #storm: StormState = CALM;
   #host = { name: '', vms: 0 };
@@ -55,6 +57,7 @@ export class Lives {
 
   constructor(ports: LivesPorts) {
     this.#ports = ports;
+    this.#labels = new Map(ports.labels);
   }
 
   get life(): string {

@@ -3,8 +3,17 @@ import { callOff, openAct } from '../operator-change.js';
 import { ACT_VERBS } from '../operators.js';
 import type { Lives } from './lives.js';
 
-/** An operator did then what no policy decides on; so it is done under any. */
-export const operate = (lives: Lives, vm: string, sequence: number, act: OperatorAct): void => {
+/**
+ * An operator did then what no policy decides on; so it is done under any. What ends an incident lets the events that
+ * waited for that be answered: with a VMM in reach or not, and a place on the host or none (`full`), as it was then.
+ */
+export const operate = (
+  lives: Lives,
+  vm: string,
+  sequence: number,
+  act: OperatorAct,
+  { reachable, full }: { readonly reachable: boolean; readonly full: boolean },
+): void => {
   const { verb, budget } = act;
   const asked = ACT_VERBS.find((one) => one === verb);
   if (asked !== undefined) {
@@ -13,13 +22,18 @@ export const operate = (lives: Lives, vm: string, sequence: number, act: Operato
   }
   switch (verb) {
     case 'cancel':
-      lives.operate(vm, (row, stamp) => callOff(row, 'cancel', act, stamp).row);
+      lives.change(vm, reachable, (row, stamp) => callOff(row, 'cancel', act, stamp), full);
       return;
     case 'hold':
-      lives.operate(vm, (row, stamp) => {
-        const hold = { at: stamp.now, reason: act.reason, actor: act.actor };
-        return callOff({ ...row, hold }, 'hold', act, stamp).row;
-      });
+      lives.change(
+        vm,
+        reachable,
+        (row, stamp) => {
+          const hold = { at: stamp.now, reason: act.reason, actor: act.actor };
+          return callOff({ ...row, hold }, 'hold', act, stamp);
+        },
+        full,
+      );
       return;
     case 'release':
       lives.operate(vm, (row) => ({ ...row, hold: null, remark: '', answered: null }));

@@ -13,7 +13,7 @@ import type { Outcome } from '../../vmm/driver.js';
 import { advance, again, exhaust, ranMaybe } from '../advance.js';
 import { begin, type Change } from '../answer.js';
 import type { Facts, Incident, VmRow } from '../vm-row.js';
-import { Lives } from './lives.js';
+import { Lives, type LivesPorts } from './lives.js';
 import { type Begun, type Decided, newsOf } from './news.js';
 import { operate } from './operate.js';
 import { eventOf, outcomeOf } from './recorded.js';
@@ -29,6 +29,7 @@ import {
 export interface ReplayPorts {
   readonly policy: Policy;
   readonly journalId: string;
+  readonly labels: LivesPorts['labels'];
   readonly onDecided: (decided: Decided) => void;
   readonly onBegun: (begun: Begun) => void;
 }
@@ -56,6 +57,7 @@ export class Replay {
     this.#lives = new Lives({
       policy: ports.policy,
       journalId: ports.journalId,
+      labels: ports.labels,
       ending: (row, incident, overdue) => this.#ending(row, incident, overdue),
       onChange: (before, change, facts) => this.#tell(before, change, facts),
     });
@@ -119,7 +121,11 @@ export class Replay {
         return;
       case 'operator':
         this.#lives.come(this.#momentOf(record));
-        operate(this.#lives, vm, sequence, body.value);
+        operate(this.#lives, vm, sequence, body.value, {
+          reachable: this.#wasReachable(all, index),
+          full: waitedBehind(all, index),
+        });
+        this.#goOn(all, index);
         return;
       case 'loss':
       case 'host':

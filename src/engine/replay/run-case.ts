@@ -25,6 +25,7 @@ export const runCase = (policy: Policy, one: PolicyCase): readonly CaseAnswer[] 
   const lives = new Lives({
     policy,
     journalId: 'case',
+    labels: new Map(),
     ending: ({ incident }) => ending(one, incident?.plan[incident.index]?.verb ?? ''),
     onChange: (_before, { records }) => {
       for (const { incidentId, body } of records) {

@@ -9,6 +9,7 @@ import { type Decision, type EventRecord, Record } from '../../gen/vmwarden/v1/r
 import { EventType, Initiator, Origin } from '../../gen/vmwarden/v1/system_event.js';
 import type { Journal } from '../../journal/journal.js';
 import type { Policy } from '../../policy/policy.js';
+import type { VmIdentity } from '../../policy/selector.js';
 import { INITIATOR, ORIGIN } from '../record-words.js';
 import { type Difference, Differences } from './differences.js';
 import type { Begun, Decided } from './news.js';
@@ -25,6 +26,8 @@ export interface SimulationOptions {
   readonly detail: SimulationDetail;
   /** Only decisions of these are told; empty: all. */
   readonly vmIds: readonly string[];
+  /** The configuration's, for VMs of which no decision has told them yet. Default: none. */
+  readonly labels?: ReadonlyMap<string, VmIdentity['labels']>;
   /** Called often; may let others go first, or throw to end it. */
   readonly breathe: () => Promise<void>;
 }
@@ -96,9 +99,11 @@ class Simulation {
     this.#after = after;
     this.#vmIds = new Set(options.vmIds);
     this.#differences = new Differences((difference) => this.#differs(difference));
+    const labels = options.labels ?? new Map();
     this.#replay = new Replay({
       policy: options.policy,
       journalId,
+      labels,
       onDecided: (decided) => this.#decided(decided),
       onBegun: (begun) => this.#begun(begun),
     });
@@ -108,6 +113,7 @@ class Simulation {
         : new Replay({
             policy: options.base,
             journalId,
+            labels,
             onDecided: (decided) => {
               if (this.#isTold(decided.vm, decided.facts.sequence)) {
                 this.#differences.add('before', simulated(decided));

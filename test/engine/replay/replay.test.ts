@@ -8,6 +8,7 @@ import {
 } from '../../../src/gen/vmwarden/v1/policy_service.js';
 import { Decision, Record } from '../../../src/gen/vmwarden/v1/record.js';
 import type { Journal } from '../../../src/journal/journal.js';
+import { MemoryJournal } from '../../../src/journal/memory-journal.js';
 import type { Policy } from '../../../src/policy/policy.js';
 import { policyOf } from '../../support/engine-bench.js';
 import { happenings, journalOf } from '../../support/engine-traffic.js';
@@ -104,6 +105,30 @@ it('decides a recorded journal exactly as it was decided live', async () => {
     { numRuns: RUNS },
   );
 }, 120_000);
+
+it('takes the labels that no decision has told from the configuration', async () => {
+  const journal = await journalOf(policyOf(WHOLE), [
+    { kind: 'settle' },
+    { kind: 'panic', vm: 1 },
+    { kind: 'quiet' },
+  ]);
+  const { records } = await journal.read({ after: 0, limit: 1_000 });
+  const untold = new MemoryJournal();
+  for (const { bytes } of records) {
+    const record = Record.decode(bytes);
+    if (record.body?.$case === 'decision') record.body.value.inputs = undefined;
+    const stored = { vm: record.vmId, bytes: Record.encode(record).finish() };
+    await untold.append({ kind: 'ingest', records: [stored], rows: [] }).durable;
+  }
+  const rulesWith = async (labels: NonNullable<SimulationOptions['labels']>) => {
+    const { messages } = await run(untold, policyOf(WHOLE), { labels });
+    return messages.flatMap(({ message }) =>
+      message?.$case === 'decision' ? [message.value.decision?.rule] : [],
+    );
+  };
+  expect(await rulesWith(new Map())).toEqual(['crashed']);
+  expect(await rulesWith(new Map([['vm-1', { tier: 'scratch' }]]))).toEqual(['scratch']);
+});
 
 const CRASH = { kind: 'panic', vm: 0 } as const;
 const SETTLE = { kind: 'quiet' } as const;
