@@ -32,11 +32,19 @@ const inner = redisBus(busConfig(options.port), options.host, journal.id, {
 const step = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
   at(`before ${name}`);
   const working = work();
-  // By then the request is on its way.
-  setImmediate(() => at(`during ${name}`));
-  const answer = await working;
-  at(`after ${name}`);
-  return answer;
+  // By then the request is on its way. Awaited, for without a connection, as on a busy machine, the work is over at once.
+  const during = new Promise<void>((resolve) => {
+    setImmediate(() => {
+      at(`during ${name}`);
+      resolve();
+    });
+  });
+  try {
+    return await working;
+  } finally {
+    await during;
+    at(`after ${name}`);
+  }
 };
 const bus: Bus = {
   open: (): Promise<Published | null> => step('open', () => inner.open()),
