@@ -45,6 +45,8 @@ export interface ServerOptions {
   readonly labels?: VmLabels;
   /** Silence on a watch after which a heartbeat is sent. Default 15 s. */
   readonly heartbeatMs?: number;
+  /** A connection on which no HTTP/2 frame has come by then is closed. Default 10 s. */
+  readonly firstFrameMs?: number;
 }
 
 export interface RunningServer {
@@ -63,11 +65,14 @@ export interface RunningServer {
  */
 const MAX_TRANSPORT_BYTES = 4 * 1024 * 1024;
 
+/** The client's preface, and the header of the SETTINGS that has to follow it (RFC 9113, 3.4). */
+const PREFACE_AND_FRAME_BYTES = 24 + 9;
+
 const CALLER_LIMITS: CallerLimits = { callsPerSecond: 2_000, callsAtOnce: 4_000, streams: 32 };
 
 /** Faults: those of `listenUnix`. */
 export const startServer = async (options: ServerOptions): Promise<RunningServer> => {
-  const { log, socket, heartbeatMs } = options;
+  const { log, socket, heartbeatMs, firstFrameMs = 10_000 } = options;
   const stopping = new AbortController();
   // Each open stream listens to it; their number has a limit of its own.
   setMaxListeners(0, stopping.signal);
@@ -109,7 +114,14 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
     const caller = `connection-${connections}`;
     // What grpc-js tells of a peer; of one on a unix socket it would say nothing.
     Object.defineProperty(connection, 'remoteAddress', { value: caller });
-    connection.once('close', () => callers.forget(caller));
+    // Keepalive finds out who falls silent later; before the first frame HTTP/2 itself would wait for ever.
+    const silent = setTimeout(() => {
+      if (connection.bytesRead < PREFACE_AND_FRAME_BYTES) connection.destroy();
+    }, firstFrameMs);
+    connection.once('close', () => {
+      clearTimeout(silent);
+      callers.forget(caller);
+    });
     injector.injectConnection(connection);
   };
   // Each agent has a connection of its own.

@@ -93,6 +93,7 @@ describe('operators at the command line', () => {
 describe('errors under --json', () => {
   test.each([
     [['release', VM, '--json'], 2, 'INVALID_ARGUMENT', 'WRONG_USE'],
+    [['act', VM, 'power-of', '--reason', 'x', '--json'], 2, 'INVALID_ARGUMENT', 'WRONG_USE'],
     [['events', '--type', 'CRSH', '--json'], 2, 'INVALID_ARGUMENT', 'WRONG_USE'],
     [['events', '--label', 'tier', '--json'], 2, 'INVALID_ARGUMENT', 'WRONG_USE'],
     [['nonsense', '--json'], 2, 'INVALID_ARGUMENT', 'WRONG_USE'],

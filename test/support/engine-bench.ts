@@ -76,6 +76,8 @@ export const engineBench = async (
     driver?: ScriptedDriver;
     vms?: readonly EngineVm[];
     onPoint?: (point: string) => void;
+    /** There, for real dumps. */
+    dumpDir?: string;
   } = {},
 ): Promise<Bench> => {
   const clock = options.clock ?? new ManualClock();
@@ -91,7 +93,9 @@ export const engineBench = async (
     policySource: 'test',
     vms: options.vms ?? [{ id: 'web-1', uid: '', driver, takeOver: false }],
     observer: createObserveDriver(),
-    dumpTarget: async (vm, incident, attempt) => ({ path: `/dumps/${vm}/${incident}-${attempt}` }),
+    dumpTarget: async (vm, incident, attempt) => ({
+      path: `${options.dumpDir ?? `/dumps/${vm}`}/${incident}-${attempt}`,
+    }),
     log: quiet,
     health: {
       up: (part) => void health.delete(part),
