@@ -47,12 +47,14 @@ const told = (story: VmStory, present: Present): string[] => {
   const waiting = waits(story, present) ? present.view.nextAttemptMs : null;
   const by = byWhom(story, decision);
   const sentences: string[] = [];
-  if (waiting !== null) {
-    const verb = decision?.plan[main === undefined ? 0 : main.step.index]?.verb ?? main?.step.verb;
-    const attempt = attemptText(decision);
-    sentences.push(
-      `${VERBS[verb ?? '']?.noun ?? verb} by ${by}${attempt} waits; it starts not before ${clock(waiting, present.nowMs)}.`,
-    );
+  // An await has begun: its sentence tells until when.
+  if (waiting !== null && !isUnderWay(main)) {
+    const verb = waitingVerb(decision, main);
+    const until =
+      present.view.contact === 'lost'
+        ? ' for contact with its VMM'
+        : `; it starts not before ${clock(waiting, present.nowMs)}`;
+    sentences.push(`${VERBS[verb]?.noun ?? verb} by ${by}${attemptText(decision)} waits${until}.`);
   }
   if (main !== undefined)
     sentences.push(stepSentence(main, by, decision, present, waiting === null));
@@ -64,6 +66,15 @@ const told = (story: VmStory, present: Present): string[] => {
   );
   if (main === undefined) sentences.push(...(decision?.reasons ?? []));
   return sentences;
+};
+
+const isUnderWay = (main: Told | undefined): boolean => main?.step.state === StepState.STARTED;
+
+/** What is to be done next: the plan's first step, one that is tried again, or what an await in vain leads to. */
+const waitingVerb = (decision: Decision | null, main: Told | undefined): string => {
+  const planned = decision?.plan[main?.step.index ?? 0];
+  const inVain = main?.step.verb === 'await' ? planned?.otherwise[0]?.verb : undefined;
+  return inVain ?? planned?.verb ?? main?.step.verb ?? 'step';
 };
 
 const waits = (story: VmStory, { view }: Present): boolean =>
@@ -94,6 +105,7 @@ const VERBS: Readonly<{ [verb: string]: { readonly noun: string; readonly past: 
   resume: { noun: 'Resume', past: 'Resumed' },
   nmi: { noun: 'NMI', past: 'Sent an NMI' },
   hold: { noun: 'Hold', past: 'Held' },
+  await: { noun: 'Wait', past: 'Waited' },
 };
 
 const stepSentence = (
@@ -114,11 +126,28 @@ const stepSentence = (
       return `${past} at ${at} by ${by}${attempt}${next}.${proof}`;
     case StepState.ALREADY:
       return `${noun} by ${by}${attempt} was not needed at ${at}${next}.${proof}`;
+    case StepState.WAITING:
+      return `${noun} by ${by}${attempt} waits since ${at}: ${step.message}.`;
     case StepState.STARTED:
+      if (step.verb === 'await') return awaitSentence(step, at, by, decision, present);
       return `${noun} by ${by}${attempt} began at ${at} and is under way.`;
     default:
       return `${noun} by ${by}${attempt} ended ${wordOf(step.state)} at ${at} (${why})${next}.${proof}`;
   }
+};
+
+const awaitSentence = (
+  { index }: StepUpdate,
+  at: string,
+  by: string,
+  decision: Decision | null,
+  { view, nowMs }: Present,
+): string => {
+  const planned = decision?.plan[index];
+  const event = planned?.awaitEvent ?? '';
+  const otherwise = planned?.otherwise.map(({ verb }) => verb).join(', ') || 'nothing';
+  const until = view.nextAttemptMs === null ? '' : ` until ${clock(view.nextAttemptMs, nowMs)}`;
+  return `The guest is given time since ${at} by ${by}: ${event || 'its next event'} is awaited${until}, else ${otherwise}.`;
 };
 
 const brief = ({ step }: Told): string => {

@@ -16,8 +16,10 @@ import {
   ResetBudgetRequest,
   VmServiceClient,
 } from '../../src/gen/vmwarden/v1/vm_service.js';
+import type { Outcome } from '../../src/vmm/driver.js';
 import { type Bench, CRASH_POLICY, engineBench, policyOf } from '../support/engine-bench.js';
 import { detailsOf, outcomeOf, startTestServer } from '../support/grpc-server.js';
+import { ScriptedDriver } from '../support/scripted-driver.js';
 
 const engines: RunningEngine[] = [];
 afterEach(async () => {
@@ -27,9 +29,28 @@ afterEach(async () => {
 const VM = 'web-1';
 const BY = { actor: 'alice', reason: 'to see it boot' };
 
+const policyWith = (rest: string) => `
+apiVersion: vmwarden.dev/v1
+kind: EventPolicy
+metadata: { name: explained }
+spec:
+  mode: enforce
+${rest}`;
+const AWAIT_POLICY = policyWith(`
+  rules:
+    - name: let it dump
+      on: [CRASH_LOADED]
+      do: [{ await: { event: RESET, timeout: 10m, otherwise: [restart] } }]
+`);
+const ONE_AT_A_TIME = policyWith(`
+  safety: { concurrent: { restarts: 1 } }
+  rules:
+    - { name: crashed, on: [CRASH], do: [restart] }
+`);
+
 /** A real engine on a scripted guest, behind a real server. */
-const serve = async (policy = CRASH_POLICY) => {
-  const made = await engineBench({ policy: policyOf(policy) });
+const serve = async (policy = CRASH_POLICY, options: Parameters<typeof engineBench>[0] = {}) => {
+  const made = await engineBench({ policy: policyOf(policy), ...options });
   engines.push(made.engine);
   await made.until('contact', () => made.engine.vm(VM).contact === 'connected');
   const labels = new Map([[VM, { tier: 'prod' }]]);
@@ -100,6 +121,54 @@ describe('ExplainVm', () => {
     expect(answer).toMatch(/budget crash used up \(3 of 3 in 1 h\)/);
     expect(answer).toMatch(/no attempt is left before 16:\d\d:\d\d UTC/);
     expect(answer).toMatch(/The VM is held since .*: rule crashed answered CRASH\./);
+  });
+
+  test('of an await, what it leads to, and a VMM out of contact', async () => {
+    const { made, explain } = await serve(AWAIT_POLICY);
+    made.driver.tell('CRASH_LOADED', 'guest');
+    await made.until('the await', async () => (await made.story()).includes('step await started'));
+    expect((await explain()).answer).toMatch(
+      /^The guest is given time since 15:06:40 UTC by rule let it dump, line \d+: RESET is awaited until 15:16:40 UTC, else restart\. The event: CRASH_LOADED/,
+    );
+    made.driver.watch?.onSighting({ kind: 'disconnected', reason: 'gone' });
+    await made.until('the loss', () => made.engine.vm(VM).contact === 'lost');
+    made.clock.advance(700_000);
+    await made.engine.setPolicy(made.policy, 'test');
+    await made.until('its end', async () =>
+      (await made.story()).some((line) => /^step await (?!started)/.test(line)),
+    );
+    expect((await explain()).answer).toMatch(
+      /^Restart by rule let it dump, line \d+ waits for contact with its VMM\. Wait by rule let it dump/,
+    );
+  });
+
+  test('of a restart that waits for the host', async () => {
+    const other = new ScriptedDriver('web-2');
+    const driver = new ScriptedDriver(VM);
+    const { made, explain } = await serve(ONE_AT_A_TIME, {
+      driver,
+      vms: [
+        { id: VM, uid: '', driver, takeOver: false },
+        { id: 'web-2', uid: '', driver: other, takeOver: false },
+      ],
+    });
+    let end: (outcome: Outcome) => void = () => undefined;
+    other.answers.push(
+      new Promise((resolve) => {
+        end = resolve;
+      }),
+    );
+    other.panic();
+    await made.until('the other', () => other.calls.includes('restart'));
+    driver.panic();
+    await made.until('the wait', async () =>
+      (await made.story()).includes('step restart waiting CONCURRENT'),
+    );
+    expect((await explain()).answer).toMatch(
+      /^Restart by rule crashed, line \d+ waits since 15:06:40 UTC: as many as safety.concurrent allows are under way on this host\. The event/,
+    );
+    end({ kind: 'applied', proof: [], state: 'running' });
+    await settled(made);
   });
 
   test('of what observe mode would have done', async () => {
