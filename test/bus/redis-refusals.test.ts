@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Bus } from '../../src/bus/bus.js';
 import { sayAtRisk } from '../../src/bus/reader-at-risk.js';
+import { toFault } from '../../src/bus/redis/errors.js';
 import type { RedisBusOptions } from '../../src/bus/redis/redis-bus.js';
 import type { RedisBusConfig } from '../../src/config/config.js';
 import { batchOf } from '../contract/bus.js';
@@ -47,6 +48,11 @@ describePart('redis-server', 'a Redis that can’t be used as it is', () => {
     ends.push(() => rmSync(dir, { recursive: true }));
     return dir;
   };
+
+  it('says so when it is in protected mode', () => {
+    const said = new Error('DENIED Redis is running in protected mode because');
+    expect(toFault(said, 'Redis at r:1')).toMatchObject({ reason: 'BUS_DENIED' });
+  });
 
   describe('by its settings', () => {
     it('is refused when it evicts any key, at once and when it is changed later', async () => {
@@ -103,6 +109,16 @@ describePart('redis-server', 'a Redis that can’t be used as it is', () => {
         reason: 'BUS_PARTITIONS',
         message: expect.stringContaining('rubbish'),
       });
+    });
+
+    it('takes nobody for alive whose last beat is far in the future, since its clock was set back', async () => {
+      const redis = await redisWith();
+      const bus = busOf(redis);
+      const other = (journal: string) => `${Date.now() + 3_600_000}:alive:${journal.repeat(32)}:1`;
+      await redis.client.hset('vmwarden:{test/0}:alive', 'h', other('b'), 'h/rival', other('c'));
+      expect(await bus.open()).toBeNull();
+      await redis.client.hset('vmwarden:{test/0}:alive', 'h/rival', other('c'));
+      expect(await bus.publish(batchOf(1, 2))).toBe(2);
     });
 
     it('takes nothing by halves when it is full, and goes on when it has room', async () => {

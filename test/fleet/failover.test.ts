@@ -82,6 +82,23 @@ describePart('redis-server', 'a consumer whose Redis fails', () => {
     ).toEqual({ alpha: expect.stringMatching(/:3$/) });
   });
 
+  it('goes on behind what it acked when somebody destroys its group', async () => {
+    await rig.publisher.publish('alpha', 1, 10);
+    const items = rig.consume({ group: 'g' });
+    for (let sequence = 1; sequence <= 5; sequence += 1) await (await nextRecord(items)).ack();
+    const held = await nextRecord(items);
+    const key = recordsKey(FLEET, partitionOf('alpha', PARTITIONS));
+    await rig.redis.client.xgroup('DESTROY', key, 'g');
+    await held.ack();
+    await rig.publisher.publish('alpha', 11, 12);
+    for (const sequence of [7, 8, 9, 10, 11, 12]) {
+      const delivery = await nextRecord(items);
+      expect(delivery.sequence).toBe(sequence);
+      await delivery.ack();
+    }
+    await items.return?.();
+  });
+
   it('says that an ack is not sure when Redis is away for too long, and sends it still', async () => {
     const items = rig.consume({ ackTimeoutMs: 200 });
     await rig.publisher.publish('alpha', 1, 2);

@@ -32,6 +32,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     'Redis refuses the user or its password: see bus.username and bus.passwordFile',
   ),
   NOPERM: LACKS_RIGHT,
+  DENIED: denied('Redis is in protected mode: it wants a password, or an address to listen on'),
   OOM: {
     code: 'RESOURCE_EXHAUSTED',
     reason: 'BUS_FULL',

@@ -30,7 +30,7 @@ local function publish()
   if string.sub(holder, -#instance - 1) ~= ':' .. instance then return {'held', holder} end
   if rival then
     local at, state = string.match(rival, '^(%d+):(%a+):')
-    if at and state == 'alive' and nowMs() - tonumber(at) < tonumber(ARGV[4]) then
+    if at and state == 'alive' and math.abs(nowMs() - tonumber(at)) < tonumber(ARGV[4]) then
       return {'gap', 'the name is also used by ' .. rival}
     end
   end
