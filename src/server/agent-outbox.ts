@@ -9,6 +9,8 @@ export interface AgentOutbox {
   send(message: ToAgent): void;
   /** Ends the stream; the first reason counts. */
   end(fault: Fault): void;
+  /** Takes no more; resolves when what waits is written, or the stream has ended. */
+  close(): Promise<void>;
   /** Waits for the work; rejects with the Fault by which the stream ends, should that come first. One at a time. */
   or<T>(work: Promise<T>): Promise<T>;
 }
@@ -17,12 +19,15 @@ export const createAgentOutbox = (write: (message: ToAgent) => Promise<void>): A
   const waiting: ToAgent[] = [];
   let writing = false;
   let over: { readonly error: unknown } | null = null;
+  let closed = false;
+  let onDrained = (): void => undefined;
   let onEnd: (error: unknown) => void = () => undefined;
 
   const end = (error: unknown): void => {
     over ??= { error };
     waiting.length = 0;
     onEnd(over.error);
+    onDrained();
   };
   const drain = async (): Promise<void> => {
     writing = true;
@@ -34,10 +39,17 @@ export const createAgentOutbox = (write: (message: ToAgent) => Promise<void>): A
       end(error);
     } finally {
       writing = false;
+      onDrained();
     }
   };
   return {
     end,
+    close: () =>
+      new Promise((resolve) => {
+        closed = true;
+        onDrained = resolve;
+        if (!writing || over !== null) resolve();
+      }),
     // Not Promise.race with one promise for the whole stream: that would keep every message that ever came.
     or: (work) =>
       new Promise((resolve, reject) => {
@@ -46,7 +58,7 @@ export const createAgentOutbox = (write: (message: ToAgent) => Promise<void>): A
         else reject(over.error);
       }),
     send: (message) => {
-      if (over !== null) return;
+      if (over !== null || closed) return;
       // Only the last of them matters, as long as none of them refuses anything.
       const last = waiting.at(-1);
       if (last?.kind === 'eventsAck' && message.kind === 'eventsAck' && last.refused.length === 0) {

@@ -4,6 +4,7 @@ import {
   type AttachResponse,
 } from '../gen/vmwarden/v1/agent_service.js';
 import { Fault, isFault } from '../lib/fault.js';
+import { withDeadline } from '../lib/with-deadline.js';
 import type { AgentDesk } from '../vmm/attach.js';
 import { createAgentOutbox } from './agent-outbox.js';
 import { helloFromRequest, messageFromRequest } from './agent-request.js';
@@ -16,6 +17,10 @@ const SPARE_STREAMS = 64;
 const MAX_MESSAGE_BYTES = 64 * 1024;
 /** An agent that has opened its stream says hello by then. */
 const HELLO_TIMEOUT_MS = 10_000;
+
+/** An agent that has closed its half of the stream reads by then what was said to it. */
+const LAST_WORDS_MS = 5_000;
+const CLOSED = new Fault('CANCELLED', 'CALL_CANCELLED', 'The stream has ended');
 
 export interface AgentServiceOptions {
   readonly helloTimeoutMs?: number;
@@ -50,10 +55,15 @@ export const registerAgentService = (
       for (let request = await next(); request !== null; request = await next()) {
         await outbox.or(attachment.take(messageFromRequest(request, hello)));
       }
+      // What it was owed by now, if it still reads.
+      attachment.gone(reason);
+      await withDeadline(LAST_WORDS_MS, outbox.close());
     } catch (error) {
       reason = isFault(error) ? error.message : 'its stream broke';
       throw error;
     } finally {
+      // Nothing may be written behind the status: grpc-js would then never send it.
+      outbox.end(CLOSED);
       attachment.gone(reason);
       stream.signal.removeEventListener('abort', onAbort);
     }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type {
   Metadata,
   MethodDefinition,
@@ -108,17 +109,27 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
     });
     const release = slots.take();
     let close: (() => void) | null = null;
+    let written: Promise<void> = Promise.resolve();
     try {
       callers.admit(call.getPeer());
       if (release === null) throw tooMany('streams of this method', slots.max);
       close = callers.openStream(call.getPeer(), call.getPath());
       await run({
         signal: lifetime.signal,
-        write: (message) => write(call, lifetime.signal, message),
+        write: (message) => {
+          written = write(call, lifetime.signal, message);
+          return written;
+        },
       });
       if (!call.cancelled) call.end();
     } catch (error) {
-      if (!call.cancelled) call.emit('error', fail(call.getPath(), error));
+      const failure = fail(call.getPath(), error);
+      const tell = (): void => {
+        if (!call.cancelled) call.emit('error', failure);
+      };
+      // An error that comes while a message is on its way out has the stream's iterator destroy it, and the peer would
+      // never get the status. A peer that does not read gets it once it does.
+      written.then(tell, tell);
     } finally {
       close?.();
       release?.();
@@ -199,6 +210,8 @@ export const createRouter = (server: Server, options: RouterOptions): Router => 
 
 /** What bidi handlers get as requests ends at the stop; their answers do not. */
 const NEVER = new AbortController().signal;
+// Each open bidi stream listens to it.
+setMaxListeners(0, NEVER);
 
 /** grpc-js hides why a message could not be decoded; so decoding never throws, and the handler tells. */
 const receive =
@@ -266,6 +279,8 @@ const write = <Req, Res>(
 ): Promise<void> =>
   new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
+    // Written behind the end it would keep grpc-js from ever sending the status.
+    if (call.writableEnded) return reject(cancelled());
     // The callback alone is not enough: grpc-js forgets it when the call was cancelled.
     const onAbort = () => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });

@@ -1,53 +1,25 @@
-import {
-  type ClientDuplexStream,
-  credentials,
-  makeGenericClientConstructor,
-  status,
-} from '@grpc/grpc-js';
+import { credentials, makeGenericClientConstructor, status } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 import {
-  AgentEvent,
+  type AgentEvent,
   AgentGuest,
-  AgentGuestState,
-  AgentHello,
   AgentOutcome,
   AgentOutcomeKind,
   AgentOutcomeVerdict,
   AgentServiceClient,
   AgentServiceService,
-  AgentVerb,
   AttachRequest,
-  type AttachResponse,
 } from '../../src/gen/vmwarden/v1/agent_service.js';
-import { Capability, EventType } from '../../src/gen/vmwarden/v1/system_event.js';
 import { createAgents } from '../../src/vmm/agent/desk.js';
 import type { Tuning } from '../../src/vmm/agent/tuning.js';
 import { agentVm } from '../support/agent-rig.js';
-import { detailsOf, silentLog, startTestServer, type TestServer } from '../support/grpc-server.js';
+import { silentLog, startTestServer, type TestServer } from '../support/grpc-server.js';
 import { vmConfig, watchWith } from '../support/qemu-rig.js';
 import { waitFor } from '../support/wait-for.js';
+import { eventWith, GUEST, helloWith, openAgent } from '../support/wire-agent.js';
 
 // Agents that do wrong, over the wire: each gets a precise status or verdict, and the VM's driver an outcome.
-
-const GUEST = AgentGuest.fromPartial({
-  state: AgentGuestState.PANICKED,
-  word: 'panicked',
-  bootId: 'boot-1',
-  boots: 1n,
-});
-
-const HELLO = AgentHello.fromPartial({
-  versions: [1],
-  vmId: 'vm',
-  instance: 'one',
-  name: 'test',
-  version: '1',
-  arch: 'x86_64',
-  capability: Capability.PRESENT,
-  verbs: [AgentVerb.RESTART, AgentVerb.POWER_OFF, AgentVerb.PAUSE],
-  guest: GUEST,
-});
 
 const rig = async (tuning: Partial<Tuning> = {}) => {
   const vm = agentVm('vm', { uid: 'right' });
@@ -57,71 +29,7 @@ const rig = async (tuning: Partial<Tuning> = {}) => {
   return { server, watcher };
 };
 
-/** One stream, and all that comes of it. */
-const open = (server: TestServer) => {
-  const client = server.client(AgentServiceClient);
-  const call: ClientDuplexStream<AttachRequest, AttachResponse> = client.attach();
-  const got: NonNullable<AttachResponse['message']>[] = [];
-  call.on('data', ({ message }: AttachResponse) => {
-    if (message !== undefined) got.push(message);
-  });
-  const ended = new Promise<{ code: status; reason: string; fields: readonly string[] }>(
-    (resolve) => {
-      call.on('error', (error) => {
-        const { info, violations } = detailsOf(error as never);
-        resolve({
-          code: (error as unknown as { code: status }).code,
-          reason: info?.reason ?? '',
-          fields: violations.map(({ field }) => field),
-        });
-      });
-      call.on('end', () => resolve({ code: status.OK, reason: '', fields: [] }));
-    },
-  );
-  onTestFinished(() => call.cancel());
-  const send = (message: AttachRequest['message']) => call.write({ message });
-  const kinds = () => got.map(({ $case }) => $case);
-  return {
-    send,
-    ended,
-    got,
-    kinds,
-    call,
-    hello: async (changes: Partial<AgentHello> = {}) => {
-      send({ $case: 'hello', value: { ...HELLO, ...changes } });
-      await waitFor('welcome', () => kinds().includes('welcome'));
-    },
-    /** Answers every inspection with this guest. */
-    answering: (guest: () => AgentGuest) =>
-      call.on('data', ({ message }: AttachResponse) => {
-        if (message?.$case !== 'inspect') return;
-        send({ $case: 'guest', value: { ...guest(), inspectId: message.value.inspectId } });
-      }),
-    steps: () => got.flatMap((one) => (one.$case === 'step' ? [one.value] : [])),
-    verdicts: () => got.flatMap((one) => (one.$case === 'outcomeAck' ? [one.value.verdict] : [])),
-    acks: () => got.flatMap((one) => (one.$case === 'eventsAck' ? [one.value] : [])),
-  };
-};
-
-const hello = (changes: Partial<AgentHello>): AttachRequest['message'] => ({
-  $case: 'hello',
-  value: { ...HELLO, ...changes },
-});
-
-const event = (changes: Partial<AgentEvent>): AgentEvent => ({
-  ...AgentEvent.fromPartial({ sequence: 1n, bootId: 'boot-1', boots: 1n }),
-  event: {
-    $case: 'vmm',
-    value: {
-      type: EventType.CRASH,
-      reason: 'panic',
-      action: 'pause',
-      arguments: [],
-      text: Buffer.alloc(0),
-    },
-  },
-  ...changes,
-});
+const open = (server: TestServer) => openAgent(server.client(AgentServiceClient));
 
 test.each<[string, AttachRequest['message'], { code: status; reason: string; fields?: string[] }]>([
   [
@@ -132,23 +40,27 @@ test.each<[string, AttachRequest['message'], { code: status; reason: string; fie
   ['an empty message', undefined, { code: status.FAILED_PRECONDITION, reason: 'HELLO_EXPECTED' }],
   [
     'no common version',
-    hello({ versions: [7] }),
+    helloWith({ versions: [7] }),
     { code: status.FAILED_PRECONDITION, reason: 'VERSION_UNSUPPORTED' },
   ],
-  ['an unknown VM', hello({ vmId: 'nobody' }), { code: status.NOT_FOUND, reason: 'VM_UNKNOWN' }],
+  [
+    'an unknown VM',
+    helloWith({ vmId: 'nobody' }),
+    { code: status.NOT_FOUND, reason: 'VM_UNKNOWN' },
+  ],
   [
     'a VM of QEMU’s',
-    hello({ vmId: 'other' }),
+    helloWith({ vmId: 'other' }),
     { code: status.FAILED_PRECONDITION, reason: 'NOT_AGENT_DRIVEN' },
   ],
   [
     'another uid',
-    hello({ vmUid: 'wrong' }),
+    helloWith({ vmUid: 'wrong' }),
     { code: status.FAILED_PRECONDITION, reason: 'UID_MISMATCH' },
   ],
   [
     'a bad hello',
-    hello({ vmId: 'a b', instance: '', versions: [], guest: undefined }),
+    helloWith({ vmId: 'a b', instance: '', versions: [], guest: undefined }),
     {
       code: status.INVALID_ARGUMENT,
       reason: 'INVALID_FIELDS',
@@ -175,7 +87,7 @@ test('a second agent is told why not; the same one takes its own place', async (
   const first = open(server);
   await first.hello();
   const second = open(server);
-  second.send(hello({ instance: 'two' }));
+  second.send(helloWith({ instance: 'two' }));
   expect(await second.ended).toMatchObject({
     code: status.ALREADY_EXISTS,
     reason: 'AGENT_ATTACHED',
@@ -192,14 +104,14 @@ test('what breaks the protocol ends the stream', async () => {
     value: { events: values },
   });
   const cases: [AttachRequest['message'], string][] = [
-    [hello({}), 'HELLO_TWICE'],
+    [helloWith({}), 'HELLO_TWICE'],
     [undefined, 'EMPTY_MESSAGE'],
     [
-      events(Array.from({ length: 65 }, (_, at) => event({ sequence: BigInt(at + 1) }))),
+      events(Array.from({ length: 65 }, (_, at) => eventWith({ sequence: BigInt(at + 1) }))),
       'BATCH_TOO_LARGE',
     ],
-    [events([event({ sequence: 0n })]), 'INVALID_FIELDS'],
-    [events([event({ sequence: 1n }), event({ sequence: 3n })]), 'EVENT_GAP'],
+    [events([eventWith({ sequence: 0n })]), 'INVALID_FIELDS'],
+    [events([eventWith({ sequence: 1n }), eventWith({ sequence: 3n })]), 'EVENT_GAP'],
     [{ $case: 'guest', value: AgentGuest.fromPartial({}) }, 'INVALID_FIELDS'],
     [{ $case: 'outcome', value: AgentOutcome.fromPartial({}) }, 'INVALID_FIELDS'],
   ];
@@ -219,10 +131,10 @@ test('events that can’t be taken are refused by number, and the stream lives',
     $case: 'events',
     value: {
       events: [
-        event({ sequence: 1n, bootId: '' }),
-        event({ sequence: 2n, event: undefined }),
-        event({ sequence: 3n, bootId: 'an older one' }),
-        event({ sequence: 4n }),
+        eventWith({ sequence: 1n, bootId: '' }),
+        eventWith({ sequence: 2n, event: undefined }),
+        eventWith({ sequence: 3n, bootId: 'an older one' }),
+        eventWith({ sequence: 4n }),
       ],
     },
   });
@@ -348,7 +260,7 @@ test('any bytes, first or later, get a status, and the next agent is served', as
   });
   onTestFinished(() => client.close());
   const same = (bytes: Buffer) => bytes;
-  const first = Buffer.from(AttachRequest.encode({ message: hello({}) }).finish());
+  const first = Buffer.from(AttachRequest.encode({ message: helloWith({}) }).finish());
   const bytes = fc.uint8Array({ minLength: 1, maxLength: 300 }).map((array) => Buffer.from(array));
   await fc.assert(
     fc.asyncProperty(bytes, fc.boolean(), async (garbage, later) => {
