@@ -4,11 +4,13 @@ import { expect, onTestFinished, test } from 'vitest';
 import {
   type AgentEvent,
   AgentGuest,
+  AgentGuestState,
   AgentOutcome,
   AgentOutcomeKind,
   AgentOutcomeVerdict,
   AgentServiceClient,
   AgentServiceService,
+  AgentVerb,
   AttachRequest,
 } from '../../src/gen/vmwarden/v1/agent_service.js';
 import { createAgents } from '../../src/vmm/agent/desk.js';
