@@ -12,6 +12,7 @@ import { ingest } from './ingest.js';
 import { relay } from './relay.js';
 import { figureMarkdown, figureTable, machine } from './report.js';
 import { restart } from './restart.js';
+import { simulating } from './simulating.js';
 import { startUp } from './start-up.js';
 
 const BENCHES: readonly Bench[] = [
@@ -21,6 +22,7 @@ const BENCHES: readonly Bench[] = [
   normalizing,
   decoding,
   deciding,
+  simulating,
   ingest,
   relay,
   fleetLoad,

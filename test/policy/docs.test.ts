@@ -109,3 +109,8 @@ it('gives each problem and warning an id of its own', () => {
   const ids = [...Object.values(PROBLEMS), ...Object.values(WARNINGS)];
   expect(new Set(ids).size).toBe(ids.length);
 });
+
+it('lists the id of each problem and warning once, and no other', () => {
+  const listed = [...page.matchAll(/^\| `(VW-[PW]\d+)` \| .+ \|$/gm)].map((match) => match[1]);
+  expect(listed).toEqual([...Object.values(PROBLEMS), ...Object.values(WARNINGS)]);
+});
