@@ -74,6 +74,17 @@ describe('operators at the command line', () => {
     });
   });
 
+  test.each(['power-off', 'powerOff', 'restart-process', 'nmi'])(
+    'act takes %s: what is missing is a server',
+    async (verb) => {
+      const socket = join(await privateFolder(), 's');
+      const io = fakeIo();
+      const args = ['act', VM, verb, '--reason', 'x', '--socket', socket, '--json'];
+      expect(await runCli(args, io)).toBe(1);
+      expect(JSON.parse(io.err())).toMatchObject({ error: { reason: 'NOT_SERVING' } });
+    },
+  );
+
   test('where nobody listens, it says so in its own words', async () => {
     const socket = join(await privateFolder(), 's');
     const calls = [
