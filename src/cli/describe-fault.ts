@@ -17,7 +17,10 @@ export const describeFault = ({ message, reason, detail }: Fault): string =>
 /** null: there is nothing to do, or nothing that is not in the message. */
 const remedyOf = (reason: string): string | null => {
   const remedy = Object.hasOwn(REASONS, reason) ? REASONS[reason]?.remedy : undefined;
-  return remedy === undefined || remedy === 'nothing' || reason === 'INVALID_FIELDS'
+  return remedy === undefined ||
+    remedy === 'nothing' ||
+    reason === 'INVALID_FIELDS' ||
+    reason === 'MISSING_CONTEXT'
     ? null
     : remedy;
 };

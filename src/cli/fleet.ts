@@ -4,10 +4,11 @@ import { createFleet } from '../fleet/create-fleet.js';
 import { RECORD_KINDS } from '../fleet/filter-problems.js';
 import type { Fleet } from '../fleet/fleet.js';
 import { addConfigOptions, type ConfigFlags, configOrExit } from './config-options.js';
+import { wrongUse } from './error-json.js';
 import { fleetGaps } from './fleet-gaps.js';
 import { fleetHosts } from './fleet-hosts.js';
 import { type FleetTailOptions, fleetTail } from './fleet-tail.js';
-import { type Io, printLine, WRONG_USE } from './io.js';
+import { type Io, printJson, printLine, WRONG_USE } from './io.js';
 
 /** Adds `vmwarden fleet`. */
 export const addFleetCommand = (program: Command): void => {
@@ -66,7 +67,9 @@ const withFleet = async (
   }
   const { bus } = loaded.config;
   if (bus.kind === 'local') {
-    await printLine(io.stderr, 'vmwarden: no fleet bus is named: set bus.url, or say --bus-url');
+    const message = 'no fleet bus is named: set bus.url, or say --bus-url';
+    if (flags['json'] === true) await printJson(io.stderr, wrongUse(message));
+    else await printLine(io.stderr, `vmwarden: ${message}`);
     process.exitCode = WRONG_USE;
     return;
   }

@@ -11,6 +11,7 @@ import { HEALTH_DETAIL_KEY } from '../server/health.js';
 import { addConfigOptions, type ConfigFlags, configOrExit } from './config-options.js';
 import { call, deadline, withClient } from './grpc-client.js';
 import { FAILED, GOOD, type Io, printJson, printLine } from './io.js';
+import { listens, notServing } from './listens.js';
 import { plainText } from './plain-text.js';
 
 export interface HealthcheckOptions {
@@ -56,6 +57,9 @@ const ask = (socket: string, timeoutMs: number): Promise<Answer> =>
       });
       return { status: ServingStatus[response.status] ?? 'UNKNOWN', detail };
     } catch (error) {
+      if (!(await listens(socket))) {
+        return { status: UNREACHABLE, detail: [notServing(socket).message] };
+      }
       const why = isFault(error) ? error.message : String(error);
       return { status: UNREACHABLE, detail: [`${socket}: ${why}`] };
     }

@@ -82,13 +82,13 @@ export const formatPath = (path: Path): string =>
 
 const quote = (key: string): string => (/^[\w-]+$/.test(key) ? key : printable(key));
 
-/** A value as it may stand in a message: JSON without control characters, at most 60 characters. */
-export const printable = (value: unknown): string => {
+/** A value as it may stand in a message: JSON without control characters, at most `maxLength` characters. */
+export const printable = (value: unknown, maxLength = 60): string => {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a map';
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   // JSON leaves DEL, C1 controls, line separators and bidi overrides as they are.
   const safe = text.replace(/[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/g, '?');
-  return safe.length <= 60 ? safe : `${safe.slice(0, 57)}...`;
+  return safe.length <= maxLength ? safe : `${safe.slice(0, maxLength - 3)}...`;
 };

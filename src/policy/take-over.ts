@@ -94,5 +94,5 @@ const complaints = (policy: Policy, vm: VmIdentity, trap: Trap): readonly string
   unmet(policy, vm, trap).map(({ rule, plan }) => {
     const who = rule === null ? '"otherwise"' : `Rule "${rule.name}" (line ${rule.line})`;
     const verbs = plan.map((step) => step.verb).filter((verb) => verb !== 'notify');
-    return `${who} can't ${verbs.join(', ')} after ${trap.type}: ${trap.byItself}; set takeOver: true for this VM, or start QEMU with ${trap.remedy}.`;
+    return `${who} can't ${verbs.join(', ')} after ${trap.type}: ${trap.byItself}; set takeOver: true for this VM, or start its VMM so that it waits (QEMU: ${trap.remedy}).`;
   });

@@ -13,6 +13,9 @@ import {
 } from 'yaml';
 import { type Path, type Position, PROBLEMS, type ProblemId, printable } from './problem.js';
 
+/** Of one of the YAML package's messages, which may quote the file. */
+const MAX_MESSAGE = 200;
+
 /** YAML as plain data, with the place of each part. */
 export interface Tree {
   /** Maps have no prototype. */
@@ -219,4 +222,5 @@ const offsetWithin = (file: string, spot: Spot | undefined, offset: number): num
   return at;
 };
 
-const oneLine = (message: string): string => printable(message.split('\n', 1)[0]).slice(1, -1);
+const oneLine = (message: string): string =>
+  printable(message.split('\n', 1)[0], MAX_MESSAGE).replace(/^"|"$/g, '');

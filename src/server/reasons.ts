@@ -24,7 +24,7 @@ export const REASONS: Readonly<{ [reason: string]: Reason }> = {
   BUDGET_UNKNOWN: {
     code: 'NOT_FOUND',
     meaning: 'neither the policy nor the VM knows a budget of this name',
-    remedy: 'look at the budgets of GetVm, or leave the name empty for all',
+    remedy: 'look at the VM’s budgets (GetVm, `vmwarden vms`), or leave the name empty for all',
   },
   BYTE_ORDER_SUSPECT: {
     code: 'INVALID_ARGUMENT',
@@ -65,7 +65,7 @@ export const REASONS: Readonly<{ [reason: string]: Reason }> = {
   HOST_HELD: {
     code: 'FAILED_PRECONDITION',
     meaning: 'the host is held already',
-    remedy: 'nothing, or ReleaseHost first',
+    remedy: 'nothing, or end the hold first (ReleaseHost, `vmwarden release --host`)',
   },
   HOST_NOT_HELD: {
     code: 'FAILED_PRECONDITION',
@@ -165,7 +165,7 @@ export const REASONS: Readonly<{ [reason: string]: Reason }> = {
   OTHER_INCIDENT: {
     code: 'FAILED_PRECONDITION',
     meaning: 'another incident is open than the one named',
-    remedy: 'look at it first (ExplainVm), then name it',
+    remedy: 'look at it first (ExplainVm, `vmwarden explain`), then name it',
   },
   OTHER_JOURNAL: {
     code: 'FAILED_PRECONDITION',
@@ -185,7 +185,7 @@ export const REASONS: Readonly<{ [reason: string]: Reason }> = {
   RECORD_UNKNOWN: {
     code: 'NOT_FOUND',
     meaning: 'no record of this sequence was written yet',
-    remedy: 'wait for it with WatchRecords',
+    remedy: 'wait for it (WatchRecords, `vmwarden events --follow`)',
   },
   REQUEST_CONFLICT: {
     code: 'ALREADY_EXISTS',
@@ -250,17 +250,17 @@ export const REASONS: Readonly<{ [reason: string]: Reason }> = {
   VM_BUSY: {
     code: 'FAILED_PRECONDITION',
     meaning: 'a step is open on this VM: one act at a time',
-    remedy: 'wait, or CancelAct with the metadata’s `incidentId`',
+    remedy: 'wait, or call it off (CancelAct with the metadata’s `incidentId`, `vmwarden act VM cancel`)',
   },
   VM_HELD: {
     code: 'FAILED_PRECONDITION',
     meaning: 'the VM is held already; the message says why',
-    remedy: 'nothing, or ReleaseVm first',
+    remedy: 'nothing, or end the hold first (ReleaseVm, `vmwarden release VM`)',
   },
   VM_NOT_HELD: {
     code: 'FAILED_PRECONDITION',
     meaning: 'the VM is not held',
-    remedy: 'nothing; a hold of the host is ended by ReleaseHost',
+    remedy: 'nothing; a hold of the host is ended by ReleaseHost, `vmwarden release --host`',
   },
   VM_OUT_OF_REACH: {
     code: 'UNAVAILABLE',
@@ -270,7 +270,7 @@ export const REASONS: Readonly<{ [reason: string]: Reason }> = {
   VM_UNKNOWN: {
     code: 'NOT_FOUND',
     meaning: 'neither the configuration nor a report named this VM',
-    remedy: 'look at ListVms',
+    remedy: 'look at those that there are (ListVms, `vmwarden vms`)',
   },
   WRONG_CAPABILITY_NUMBER: {
     code: 'INVALID_ARGUMENT',

@@ -64,11 +64,13 @@ export const startProbes = async (options: ProbesOptions): Promise<Probes> => {
     if (stopped) return;
     if (trouble === null) {
       health.up(PART);
-      return log.info({ host, port: portOf(server) }, 'probes and metrics are served');
+      return log.info({ address: host, port: portOf(server) }, 'probes and metrics are served');
     }
     const why = `${host} port ${port} can't be had: ${trouble}`;
     health.degraded(PART, why);
-    if (why !== told) log.warn({ host, port, reason: trouble }, 'no probes and metrics yet');
+    if (why !== told) {
+      log.warn({ address: host, port, reason: trouble }, 'no probes and metrics; tried again');
+    }
     told = why;
     retry = setTimeout(() => void tryToListen(), limits.retryMs);
     retry.unref();

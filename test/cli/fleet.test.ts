@@ -121,6 +121,9 @@ describePart('redis-server', 'vmwarden fleet as a program', () => {
       code: 2,
       err: 'vmwarden: no fleet bus is named: set bus.url, or say --bus-url\n',
     });
+    const asked = await vmwarden(['hosts', '--json']);
+    expect(asked.code).toBe(2);
+    expect(JSON.parse(asked.err).error).toMatchObject({ reason: 'WRONG_USE' });
     const url = ['--bus-url', 'http://x'];
     expect(await vmwarden(['hosts', ...url])).toMatchObject({
       code: 2,

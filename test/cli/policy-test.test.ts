@@ -139,4 +139,8 @@ it('tells everything that is wrong with the file of cases', async () => {
 it('exits 2 when there are no cases to read', async () => {
   const io = fakeIo();
   expect(await policyTest(io, policy, join(dir, 'none.yaml'), {})).toBe(2);
+  expect(io.err()).toMatch(/none[.]yaml: there is no such file/);
+  const json = fakeIo();
+  expect(await policyTest(json, policy, join(dir, 'none.yaml'), { json: true })).toBe(2);
+  expect(json.json()).toMatchObject([{ kind: 'problem', file: join(dir, 'none.yaml') }]);
 });

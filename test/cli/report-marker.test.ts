@@ -129,4 +129,4 @@ test('guest memory behind the words is in no file and in no output of any proces
   const journal = files.find((path) => path.endsWith('data.mdb')) ?? '';
   expect(tracesIn(readFileSync(journal), wanted)).not.toEqual([]);
   expect(tracesIn(Buffer.concat(said), wanted)).not.toEqual([]);
-});
+}, 120_000);

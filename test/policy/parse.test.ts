@@ -146,7 +146,10 @@ describe('a file with one fault', () => {
     // The text.
     ['', '1:1: VW-P011 the file is empty; expected a policy (see: vmwarden policy init)'],
     ['# nothing\n', '1:1: VW-P011 the file is empty'],
-    ['a: [', '1:5: VW-P001 not valid YAML: Flow sequence in block collection must be'],
+    [
+      'a: [',
+      '1:5: VW-P001 not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
+    ],
     ['a: b: c', '1:4: VW-P001 not valid YAML: Nested mappings'],
     ['a\n---\nb', '1:1: VW-P001 more than one YAML document; expected one'],
     ['%YAML 1.1\n---\na: 1', '1:1: VW-P003 a %YAML directive; this file is always YAML 1.2'],

@@ -77,9 +77,9 @@ describe('unmetRules', () => {
 
   it('names each rule, why it has no effect, and what to do', () => {
     expect(unmet(policy, none)).toEqual([
-      'Rule "r" (line 7) can\'t dump, restart after CRASH: the VMM ends a guest that panics; set takeOver: true for this VM, or start QEMU with -action panic=pause.',
-      'Rule "r" (line 7) can\'t dump, restart after SHUTDOWN: the VMM ends a guest that shuts down; set takeOver: true for this VM, or start QEMU with -no-shutdown.',
-      'Rule "r" (line 7) can\'t dump, restart after WATCHDOG: the VMM resets a guest whose watchdog runs out; set takeOver: true for this VM, or start QEMU with -action watchdog=pause.',
+      'Rule "r" (line 7) can\'t dump, restart after CRASH: the VMM ends a guest that panics; set takeOver: true for this VM, or start its VMM so that it waits (QEMU: -action panic=pause).',
+      'Rule "r" (line 7) can\'t dump, restart after SHUTDOWN: the VMM ends a guest that shuts down; set takeOver: true for this VM, or start its VMM so that it waits (QEMU: -no-shutdown).',
+      'Rule "r" (line 7) can\'t dump, restart after WATCHDOG: the VMM resets a guest whose watchdog runs out; set takeOver: true for this VM, or start its VMM so that it waits (QEMU: -action watchdog=pause).',
     ]);
     expect(unmet(policyOf('mode: enforce\notherwise: [pause]'), none)[0]).toMatch(
       /^"otherwise" can't pause after CRASH/,

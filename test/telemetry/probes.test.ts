@@ -165,5 +165,5 @@ test('an address that is taken degrades, and is had as soon as it is free', asyn
   expect((await ask(first.port, '/livez')).status).toBe(200);
   expect(second.health.current().detail.join()).not.toContain('metrics');
   const warned = second.lines.filter(({ level }) => level === 'warn');
-  expect(warned.map(({ message }) => message)).toEqual(['no probes and metrics yet']);
+  expect(warned.map(({ message }) => message)).toEqual(['no probes and metrics; tried again']);
 });

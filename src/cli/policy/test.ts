@@ -20,7 +20,9 @@ export const policyTest = async (
   const read = await readPolicy(io, file, json);
   const text = await readFile(casesFile, 'utf8').catch(() => null);
   if (text === null) {
-    await printLine(io.stderr, `${casesFile}: can't be read`);
+    const message = "there is no such file, or it can't be read";
+    if (json) await printJson(io.stdout, { kind: 'problem', file: casesFile, message });
+    else await printLine(io.stderr, `${casesFile}: ${message}`);
     return WRONG_USE;
   }
   const parsed = parseCases(text, casesFile);

@@ -24,6 +24,12 @@ export const socketFault = (error: unknown, socket: string): Fault => {
     case 'EACCES':
     case 'EPERM':
       return fault('SOCKET_DENIED', `${socket} may not be opened: vmwarden needs to write to it`);
+    // The listener's queue is full: QEMU takes no further client while it serves one.
+    case 'EAGAIN':
+      return fault(
+        'SOCKET_BUSY',
+        `${socket} takes no more connections: another client holds this monitor (QEMU serves one at a time), or QEMU hangs`,
+      );
     case 'ENOTSOCK':
     case 'EPROTOTYPE':
       return fault('NOT_A_SOCKET', `${socket} is not a stream socket`);

@@ -3,11 +3,19 @@ import type { Socket } from 'node:net';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { connectQmp } from '../../../src/vmm/qemu/connection.js';
+import { endedByPeer, socketFault } from '../../../src/vmm/qemu/errors.js';
 import { startStandIn, tempDir, watch } from '../../support/qemu-rig.js';
 import { answerLikeQemu, GREETING, onCommands, startPeer } from '../../support/qmp-peer.js';
 import { waitFor } from '../../support/wait-for.js';
 
 const QUICK = { connectTimeoutMs: 150, commandTimeoutMs: 150, maxLineBytes: 4096 };
+
+it('takes a monitor whose queue is full for held by another, not for a connection that its QEMU ended', () => {
+  const fault = socketFault(Object.assign(new Error('connect'), { code: 'EAGAIN' }), '/run/a.qmp');
+  expect(fault.reason).toBe('SOCKET_BUSY');
+  expect(fault.message).toMatch(/^\/run\/a[.]qmp takes no more connections: another client holds/);
+  expect(endedByPeer(fault)).toBe(false);
+});
 
 describe('a socket with no good QEMU behind it', () => {
   const cases: readonly [string, Parameters<typeof startPeer>[0], RegExp][] = [
