@@ -250,7 +250,8 @@ export const REASONS: Readonly<{ [reason: string]: Reason }> = {
   VM_BUSY: {
     code: 'FAILED_PRECONDITION',
     meaning: 'a step is open on this VM: one act at a time',
-    remedy: 'wait, or call it off (CancelAct with the metadata’s `incidentId`, `vmwarden act VM cancel`)',
+    remedy:
+      'wait, or call it off (CancelAct with the metadata’s `incidentId`, `vmwarden act VM cancel`)',
   },
   VM_HELD: {
     code: 'FAILED_PRECONDITION',
