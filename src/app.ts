@@ -2,9 +2,12 @@ import { join } from 'node:path';
 import { type Relay, startRelay } from './bus/relay.js';
 import type { Config, RedisBusConfig, VmConfig } from './config/config.js';
 import { openPolicySource, type PolicySource } from './config/policy-source.js';
+import { checkSocket } from './discovery/trust.js';
 import { dumpFloorBytes, makeDumpTarget } from './dumps/dump-target.js';
 import { type RunningEngine, startEngine } from './engine/create-engine.js';
 import { encodeRecord, hostClosedRecord, lossRecord } from './engine/records.js';
+import type { EngineVm } from './engine/roster.js';
+import { findVms, followFound } from './found-vms.js';
 import type { Journal } from './journal/journal.js';
 import { openLmdbJournal } from './journal/lmdb/lmdb-journal.js';
 import { type Retention, startRetention } from './journal/retention.js';
@@ -36,6 +39,8 @@ export interface AppParts {
   readonly umask: Umask;
   /** This process's. */
   readonly pid: number;
+  /** This process's user, whose sockets are trusted. Default: root. */
+  readonly uid?: number;
   readonly clock?: Clock;
   readonly drivers?: DriverRegistry;
   /** Called once when a part is broken for good: only a new process helps. */
@@ -112,6 +117,17 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
       dir: config.dumps.dir,
       floorBytes: dumpFloorBytes(config.journal.reserveBytes),
     };
+    const ownUid = parts.uid ?? 0;
+    const found = await findVms(config, { journal, clock, log, health, ownUid });
+    const engineVm = (vm: VmConfig): EngineVm => ({
+      id: vm.id,
+      uid: vm.uid,
+      labels: vm.labels,
+      takeOver: vm.takeOver,
+      driver: createDriver(registry, vm),
+    });
+    const vms = [...config.vms, ...(found?.vms ?? [])];
+    const labels = new Map(vms.map((vm) => [vm.id, vm.labels]));
     const engine = await startEngine({
       journal,
       clock,
@@ -120,19 +136,18 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
       policy,
       policySource: config.policyFile ?? '',
       hostName: config.host,
-      vms: config.vms.map((vm) => ({
-        id: vm.id,
-        uid: vm.uid,
-        labels: vm.labels,
-        takeOver: vm.takeOver,
-        driver: createDriver(registry, vm),
-      })),
+      vms: vms.map(engineVm),
+      retired: found?.retired ?? [],
       observer: createObserveDriver(),
       dumpTarget: (vm, incident, attempt) => makeDumpTarget(dumps, vm, incident, attempt),
       ...(metrics !== null && { tap: metrics.tap }),
       ...(parts.onPoint !== undefined && { onPoint: parts.onPoint }),
     });
     ends.push(() => engine.stop(config.stopTimeoutMs / 2));
+    if (found !== null) {
+      ends.push(() => found.stop());
+      followFound(found, engine, labels, engineVm);
+    }
     followed?.inForce.attach(engine, policy);
     metrics?.watchVms(engine);
     health.up('engine');
@@ -152,7 +167,7 @@ export const startApp = async (config: Config, parts: AppParts): Promise<App> =>
       policies: {
         status: () => followed?.source.status() ?? observing(startedAtMs),
       },
-      labels: new Map(config.vms.map(({ id, labels }) => [id, labels])),
+      labels,
       ...(metrics !== null && { onCall: metrics.onCall }),
     });
     ends.push(() => server.stop(config.stopTimeoutMs / 4));
@@ -181,7 +196,17 @@ const silent: Logger = {
 };
 
 const defaultDrivers = (clock: Clock, log: Logger, agents: Agents): DriverRegistry => ({
-  qemu: (vm) => createQemuDriver({ vm, socket: vm.driver.socket, clock, log }),
+  qemu: (vm) => {
+    const { socket } = vm.driver;
+    const owners = vm.socketOwners === undefined ? null : new Set(vm.socketOwners);
+    return createQemuDriver({
+      vm,
+      socket,
+      clock,
+      log,
+      ...(owners !== null && { refused: () => checkSocket(socket, owners) }),
+    });
+  },
   agent: (vm) => agents.driver(vm),
   observe: () => createObserveDriver(),
 });

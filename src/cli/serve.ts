@@ -45,6 +45,7 @@ const serve = async ({
       log,
       umask: (mask) => process.umask(mask),
       pid: process.pid,
+      uid: process.getuid?.() ?? 0,
       onBroken: fail,
     });
     log.info(

@@ -1,3 +1,5 @@
+import type { PathTemplate } from '../lib/path-template.js';
+
 /**
  * The whole configuration after file, environment and flags were merged, defaulted and checked.
  * Paths are absolute, durations are milliseconds, sizes are bytes.
@@ -18,6 +20,8 @@ export interface Config {
   /** Probes and metrics over HTTP; null: none. */
   readonly metrics: MetricsConfig | null;
   readonly vms: readonly VmConfig[];
+  /** Where VMs are found by their VMMs' sockets; the first that matches one counts. */
+  readonly discover: readonly DiscoverConfig[];
   /** How long a graceful stop may take in all. Default 10 s. */
   readonly stopTimeoutMs: number;
 }
@@ -104,6 +108,28 @@ export interface VmConfig {
   readonly takeOver: boolean;
   /** What the VMM is set to when take-over ends. */
   readonly release: ReleaseConfig;
+  /**
+   * Users that its socket, and the directory of it, may belong to: it was found, not named. Absent: whoever owns it, the
+   * operator has named it.
+   */
+  readonly socketOwners?: readonly number[];
+}
+
+/** VMs that are there when a socket is. Texts have `{name}` for parts of its path. */
+export interface DiscoverConfig {
+  /** Absolute. */
+  readonly driver: { readonly kind: 'qemu'; readonly socket: PathTemplate };
+  /** Default `{id}`. */
+  readonly id: string;
+  /** Default: none. */
+  readonly uid: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly takeOver: boolean;
+  readonly release: ReleaseConfig;
+  /** Users besides root and vmwarden's own that sockets may belong to. */
+  readonly owners: readonly number[];
+  /** A VM whose socket is gone, or whose VMM has ended, is no longer listed after so long. Default 1 h. */
+  readonly retireAfterMs: number;
 }
 
 /** `socket`: a QMP unix socket of vmwarden's own. `agent`: an agent attaches over gRPC. */

@@ -3,7 +3,9 @@ import { MAX_SOCKET_PATH } from '../lib/socket-path.js';
 import { printable } from '../policy/problem.js';
 import { busFindings, busOf } from './bus-meaning.js';
 import type { Config, MetricsConfig, VmConfig } from './config.js';
+import { discoverFindings, discoverOf } from './discover-meaning.js';
 import { type Finding, finding, formatPath, type Path } from './problem.js';
+import { releaseOf } from './release-meaning.js';
 import type { WrittenConfig } from './schema.js';
 
 export interface MeaningContext {
@@ -37,7 +39,13 @@ export const meaning = (
   const metrics = metricsFindings(written?.metrics);
   return {
     config,
-    findings: [...vmFindings(document, context), ...limits(config), ...bus, ...metrics],
+    findings: [
+      ...vmFindings(document, context),
+      ...discoverFindings(document),
+      ...limits(config),
+      ...bus,
+      ...metrics,
+    ],
   };
 };
 
@@ -64,6 +72,7 @@ const configOf = (written: WrittenConfig, { resolve, hostName }: MeaningContext)
     dumps: { dir: dumpsDir === undefined ? `${dataDir}/dumps` : at('dumps.dir', dumpsDir) },
     metrics: metricsOf(written.metrics),
     vms: (written.vms ?? []).map((vm, index) => vmOf(vm, index, resolve)),
+    discover: (written.discover ?? []).map((one, index) => discoverOf(one, index, resolve)),
     stopTimeoutMs: written.stopTimeout ?? 10 * SECOND,
   };
 };
@@ -99,12 +108,7 @@ const vmOf = (
       ? { kind: 'qemu', socket: resolve(['vms', index, 'driver', 'socket'], vm.driver.socket) }
       : { kind: vm.driver.kind },
   takeOver: vm.takeOver ?? false,
-  release: {
-    panic: vm.release?.panic ?? 'shutdown',
-    shutdown: vm.release?.shutdown ?? 'poweroff',
-    watchdog: vm.release?.watchdog ?? 'reset',
-    reboot: vm.release?.reboot ?? 'reset',
-  },
+  release: releaseOf(vm.release),
 });
 
 const limits = (config: Config | null): Finding[] => {

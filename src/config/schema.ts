@@ -1,9 +1,17 @@
 import * as z from 'zod';
 import { parseDuration } from '../lib/duration.js';
+import { parsePathTemplate } from '../lib/path-template.js';
 import { parseSize } from '../lib/size.js';
 import type { RedisAddress } from './config.js';
 import { parseRedisAddress, parseRedisUrl, REDIS_URL_EXPECTED } from './redis-place.js';
-import { VM_ID, VM_ID_EXPECTED } from './vm-id.js';
+import {
+  LABEL_VALUE,
+  LABEL_VALUE_EXPECTED,
+  VM_ID,
+  VM_ID_EXPECTED,
+  VM_UID,
+  VM_UID_EXPECTED,
+} from './vm-id.js';
 
 /**
  * The configuration as an operator writes it. Every key may be left out, but a VM's `id` and `driver`.
@@ -122,18 +130,41 @@ const release = z.strictObject({
   reboot: z.enum(['reset', 'shutdown']).optional(),
 });
 
+const labels = z.record(
+  matching(/^[\w./-]{1,63}$/, 'label names of 1 to 63 characters of a-z A-Z 0-9 _ . / -'),
+  matching(LABEL_VALUE, LABEL_VALUE_EXPECTED),
+);
+
 const vm = z.strictObject({
   id: matching(VM_ID, VM_ID_EXPECTED),
-  uid: matching(/^[ -~]{0,128}$/, 'at most 128 printable ASCII characters').optional(),
-  labels: z
-    .record(
-      matching(/^[\w./-]{1,63}$/, 'label names of 1 to 63 characters of a-z A-Z 0-9 _ . / -'),
-      matching(/^[ -~]{0,256}$/, 'at most 256 printable ASCII characters'),
-    )
-    .optional(),
+  uid: matching(VM_UID, VM_UID_EXPECTED).optional(),
+  labels: labels.optional(),
   driver,
   takeOver: z.boolean().optional(),
   release: release.optional(),
+});
+
+const pathTemplate = z.string().transform((text, context) => {
+  const parsed = parsePathTemplate(text);
+  if (parsed.ok) return parsed.template;
+  context.addIssue({ code: 'custom', message: parsed.expected });
+  return z.NEVER;
+});
+
+const discover = z.strictObject({
+  driver: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('qemu'), socket: pathTemplate }),
+  ]),
+  id: matching(/^[ -~]{1,253}$/, '1 to 253 printable ASCII characters').optional(),
+  uid: matching(VM_UID, VM_UID_EXPECTED).optional(),
+  labels: labels.optional(),
+  takeOver: z.boolean().optional(),
+  release: release.optional(),
+  owners: z
+    .array(whole(0, 2 ** 32 - 2))
+    .max(64)
+    .optional(),
+  retireAfter: duration(second, 30 * day).optional(),
 });
 
 export const configSchema = z.strictObject({
@@ -169,6 +200,7 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   vms: z.array(vm).max(4096).optional(),
+  discover: z.array(discover).max(64).optional(),
   stopTimeout: duration(second, 600 * second).optional(),
 });
 

@@ -10,6 +10,7 @@ import { carriedOver } from '../policy/storm.js';
 import { wantedTakeOver } from '../policy/take-over.js';
 import type { Driver, DumpTarget } from '../vmm/driver.js';
 import { Actuator } from './actuator.js';
+import { Comings, Keeping } from './comings.js';
 import { Core, type HealthPort } from './core.js';
 import { Deaths } from './deaths.js';
 import type { Engine, Receipt, VmView } from './engine.js';
@@ -26,10 +27,8 @@ import { StormGuard } from './storm-guard.js';
 import { decodeStorm, STORM_ROW } from './storm-row.js';
 import type { Tap } from './tap.js';
 import { decodeVmRow, VM_ROW_PREFIX, type VmRow } from './vm-row.js';
+import { Watches } from './watches.js';
 import { World } from './world.js';
-
-/** A VM that is in no configuration is forgotten when nothing was reported of it for so long. */
-const REPORTED_VM_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 
 export interface EngineOptions {
   readonly journal: Journal;
@@ -38,6 +37,8 @@ export interface EngineOptions {
   /** Where the policy came from, for its revision record. */
   readonly policySource: string;
   readonly vms: readonly EngineVm[];
+  /** VMs of which rows are kept, and that are not listed until something new is known of them. Default: none. */
+  readonly retired?: readonly string[];
   /** What conditions know this host by. Default: empty. */
   readonly hostName?: string;
   /** For VMs that only reporters know. */
@@ -53,6 +54,13 @@ export interface EngineOptions {
 export interface RunningEngine extends Engine {
   /** All VMs, each looked at as it is asked for: for who must not hold up the loop over thousands of them. */
   survey(): Iterable<VmView>;
+  /** Watches one more VM, or one by another driver. */
+  attach(vm: EngineVm): Promise<void>;
+  /**
+   * Lists a VM no more that was attached, but keeps its row for the policy's windows. False: it is in contact, held, or something
+   * is open with it, so it stays.
+   */
+  retire(id: string): Promise<boolean>;
   /** Decides by this policy from now on. */
   setPolicy(policy: Policy, source: string): Promise<void>;
   /** The lowest sequence that something open still needs. */
@@ -63,14 +71,15 @@ export interface RunningEngine extends Engine {
 
 /** Reads the rows back and begins to watch. Faults: those of the journal, ROW_UNREADABLE. */
 export const startEngine = async (options: EngineOptions): Promise<RunningEngine> => {
-  const configured = new Set(options.vms.map(({ id }) => id));
+  const keeping = new Keeping(options.vms.map(({ id }) => id));
+  const retired = new Set(options.retired);
   const rows = await readRows(options.journal);
   const startedAt = options.clock.now();
   const storm = decodeStorm(options.journal.lookup(STORM_ROW));
   const world = new World(
     options.journal,
-    rows,
-    (vm) => (configured.has(vm) ? null : options.clock.now().wallMs + REPORTED_VM_KEPT_MS),
+    rows.filter(({ id }) => !retired.has(id)),
+    (row) => keeping.untilMs(row, options.clock.now().wallMs),
     options.tap ?? null,
     storm,
   );
@@ -102,23 +111,18 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
 
   await resumeRelease(core);
 
-  const watches = new AbortController();
-  const watching = options.vms.map((vm) =>
-    vm.driver.start({
-      signal: watches.signal,
-      onSighting: (sighting) => sightings.take(vm.id, sighting),
-      lastSeen: () => world.get(vm.id)?.seen ?? null,
-      takeOver: () =>
-        vm.takeOver
-          ? wantedTakeOver(core.policy, roster.identity(vm.id), core.clock.now().wallMs)
-          : null,
-    }),
-  );
+  const watches = new Watches({
+    take: (vm, sighting) => sightings.take(vm, sighting),
+    lastSeen: (vm) => world.get(vm)?.seen ?? null,
+    takeOver: (vm) => wantedTakeOver(core.policy, roster.identity(vm), core.clock.now().wallMs),
+  });
+  for (const vm of options.vms) watches.start(vm);
+  const comings = new Comings(core, watches, keeping, { actuator, ingest, sightings });
   sightings.begin();
   const storms = new StormGuard(core, (vm) => actuator.kick(vm));
   /** The answer to who may act on which VM has changed. */
   const changed = async (): Promise<void> => {
-    await Promise.allSettled(options.vms.map(({ driver }) => driver.refresh()));
+    await Promise.allSettled(watches.all().map(({ driver }) => driver.refresh()));
     for (const id of roster.ids()) actuator.kick(id);
   };
   const maintenance = followMaintenance(core, changed);
@@ -135,6 +139,8 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
     nowMs: () => core.clock.now().wallMs,
     operators,
     floor: () => floorOf(core),
+    attach: (vm) => comings.attach(vm),
+    retire: (id) => comings.retire(id),
     setPolicy: async (policy, source) => {
       core.policy = policy;
       options.tap?.policyInForce(policy);
@@ -155,11 +161,11 @@ export const startEngine = async (options: EngineOptions): Promise<RunningEngine
       maintenance.close();
       await actuator.stop(graceMs / 2);
       const bound = AbortSignal.timeout(Math.max(100, graceMs / 4));
-      const taken = options.vms.filter(({ takeOver }) => takeOver);
+      const taken = watches.all().filter(({ takeOver }) => takeOver);
       await Promise.allSettled(taken.map(({ driver }) => driver.release(bound)));
-      watches.abort();
+      const ended = watches.endAll();
       sightings.close();
-      await Promise.all(watching);
+      await ended;
       ingest.flush();
     },
   };

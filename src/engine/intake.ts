@@ -42,6 +42,11 @@ export class Intake<Item> {
     this.#handle(item).catch((error: unknown) => this.#refused(entry, error));
   }
 
+  /** Nothing waits. What was handed on may be under way. */
+  get idle(): boolean {
+    return this.#waiting.length === 0 && !this.#draining;
+  }
+
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);

@@ -7,7 +7,7 @@ import { rowOf, type VmRow } from './vm-row.js';
 import { type VmLive, vmView } from './vm-view.js';
 import type { World } from './world.js';
 
-/** A VM of the configuration, with the driver that was made for it. */
+/** A VM of the configuration or found by it, with the driver that was made for it. */
 export interface EngineVm {
   readonly id: string;
   readonly uid: string;
@@ -56,6 +56,16 @@ export class Roster {
     return this.#entries.get(id) ?? this.#add(id, null);
   }
 
+  /** From now on this is how the VM is driven. */
+  drive(vm: EngineVm): void {
+    this.#add(vm.id, vm);
+  }
+
+  /** Lists it no more. */
+  remove(id: string): void {
+    this.#entries.delete(id);
+  }
+
   /** As selectors and conditions know it. */
   identity(id: string): VmIdentity {
     const configured = this.#entries.get(id)?.configured ?? null;
@@ -85,6 +95,7 @@ export class Roster {
   }
 
   #add(id: string, configured: EngineVm | null): RosterEntry {
+    this.#world.recall(id);
     const driver = configured?.driver ?? this.#observer;
     const contact = driver.kind === 'observe' ? 'none' : 'lost';
     const entry = {

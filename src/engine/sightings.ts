@@ -51,6 +51,16 @@ export class Sightings {
     }
   }
 
+  /** Nothing of what the VM's driver told waits for the journal. */
+  isIdle(vm: string): boolean {
+    return this.#intakes.get(vm)?.idle ?? true;
+  }
+
+  forget(vm: string): void {
+    this.#intakes.get(vm)?.close();
+    this.#intakes.delete(vm);
+  }
+
   close(): void {
     for (const intake of this.#intakes.values()) intake.close();
   }

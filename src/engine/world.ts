@@ -5,7 +5,7 @@ import { CALM } from '../policy/storm.js';
 import { encodeRecord } from './records.js';
 import { encodeStorm, STORM_ROW } from './storm-row.js';
 import type { Tap } from './tap.js';
-import { encodeVmRow, type VmRow, vmRowKey } from './vm-row.js';
+import { decodeVmRow, encodeVmRow, type VmRow, vmRowKey } from './vm-row.js';
 
 export interface Staged {
   readonly kind: Commit['kind'];
@@ -37,14 +37,14 @@ export class World {
   /** Commits up to this one were dropped with an earlier one that failed, if they were still under way. */
   #droppedThrough = 0;
 
-  readonly #keepUntilMs: (vm: string) => number | null;
+  readonly #keepUntilMs: (row: VmRow) => number | null;
   readonly #tap: Tap | null;
 
   /** `keepUntilMs`: when a VM's row may be forgotten unless it is written again; null: never. */
   constructor(
     journal: Journal,
     rows: Iterable<VmRow>,
-    keepUntilMs: (vm: string) => number | null = () => null,
+    keepUntilMs: (row: VmRow) => number | null = () => null,
     tap: Tap | null = null,
     storm: StormState = CALM,
   ) {
@@ -64,6 +64,22 @@ export class World {
   /** The row as outsiders may know it. */
   durable(vm: string): VmRow | undefined {
     return this.#durable.get(vm);
+  }
+
+  /** No longer keeps the row in memory; nothing of it may be under way. */
+  forget(vm: string): void {
+    this.#durable.delete(vm);
+    this.#acting.delete(vm);
+  }
+
+  /** Reads back the row of a VM that was forgotten, if the journal still has it. */
+  recall(vm: string): void {
+    if (this.get(vm) !== undefined) return;
+    const bytes = this.#journal.lookup(vmRowKey(vm));
+    const row = bytes === undefined ? null : decodeVmRow(bytes);
+    if (row === null) return;
+    this.#durable.set(vm, row);
+    this.#track(row);
   }
 
   /** Rows that have never been journaled are not among them. */
@@ -135,7 +151,7 @@ export class World {
   }
 
   #rowWrite(row: VmRow): RowWrite {
-    const expiresAtMs = this.#keepUntilMs(row.id);
+    const expiresAtMs = this.#keepUntilMs(row);
     const write = { key: vmRowKey(row.id), value: encodeVmRow(row) };
     return expiresAtMs === null ? write : { ...write, expiresAtMs };
   }

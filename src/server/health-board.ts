@@ -46,7 +46,9 @@ export const createHealthBoard = (needed: readonly string[]): HealthBoard => {
 
   const set = (name: string, part: Part): void => {
     const before = parts.get(name) ?? { kind: 'up' };
-    parts.set(name, part);
+    // Parts come and go: what is well and not needed leaves nothing behind.
+    if (part.kind === 'up' && !needed.includes(name)) parts.delete(name);
+    else parts.set(name, part);
     // Told once a change: a host has a part for each VM, and they come up together.
     if (listeners.size === 0 || (before.kind === part.kind && why(before) === why(part))) return;
     const after = current();

@@ -130,6 +130,26 @@ describePart('helm', 'the chart', () => {
     });
   });
 
+  test('hands patterns of sockets to vmwarden as they are', () => {
+    const config = find(objectsOf('a DaemonSet that finds its VMs'), 'ConfigMap', '-config');
+    const loaded = loadConfig({
+      configFile: '/etc/vmwarden/config/vmwarden.yaml',
+      flags: {},
+      environment: {},
+      workingDirectory: '/',
+      hostName: 'node-1',
+      readFile: () => dataOf(config, 'vmwarden.yaml'),
+    });
+    expect(loaded.ok && loaded.config.discover).toMatchObject([
+      {
+        driver: { socket: { base: '/run/vms', segments: ['{tier}', '{id}.sock'] } },
+        uid: '{tier}-{id}',
+        owners: [107],
+        retireAfterMs: 21_600_000,
+      },
+    ]);
+  });
+
   test.each(REFUSED)('refuses %s', (_, values, said) => {
     const result = template(values);
     expect(result).toMatchObject({ ok: false });

@@ -66,6 +66,25 @@ export const MATRIX: readonly (readonly [string, Values])[] = [
     ),
   ),
   [
+    'a DaemonSet that finds its VMs',
+    {
+      image,
+      policy,
+      sockets: { path: '/run/vms' },
+      discover: [
+        {
+          driver: { kind: 'qemu', socket: '/run/vms/{tier}/{id}.sock' },
+          uid: '{tier}-{id}',
+          labels: { tier: '{tier}' },
+          takeOver: true,
+          release: { panic: 'pause' },
+          owners: [107],
+          retireAfter: '6h',
+        },
+      ],
+    },
+  ],
+  [
     'a DaemonSet with everything',
     {
       image: { ...image, digest, pullPolicy: 'Always', pullSecrets: [{ name: 'registry' }] },
@@ -167,6 +186,21 @@ export const REFUSED: readonly (readonly [string, Values, string])[] = [
     'what the chart sets itself',
     { image, config: { dataDir: '/x' } },
     'config.dataDir: the chart sets it',
+  ],
+  [
+    'patterns in two places',
+    { image, config: { discover: [] } },
+    'config.discover: the value discover sets it',
+  ],
+  [
+    'a pattern that nothing is mounted for',
+    { image, discover: [{ driver: { kind: 'qemu', socket: '/elsewhere/{id}' } }] },
+    'discover[0].driver.socket: got /elsewhere/{id}, expected a path below sockets.path',
+  ],
+  [
+    'a pattern in a VM’s pod',
+    { ...sidecar, discover: [{ driver: { kind: 'qemu', socket: '/run/vmwarden-vms/{id}' } }] },
+    'discover: it is for the DaemonSet',
   ],
   [
     'two policies',

@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { configCheck } from '../../src/cli/config-check.js';
 import { events } from '../../src/cli/events.js';
 import { healthcheck } from '../../src/cli/healthcheck.js';
@@ -369,6 +371,32 @@ describe('config check', () => {
     const broken = fakeIo({ cwd });
     expect(await configCheck(broken, { policy: 'policy.yaml', json: true })).toBe(1);
     expect(broken.json().at(-1)).toMatchObject({ kind: 'result', ok: false });
+  });
+
+  test('shows what patterns of sockets match now, and what is refused', async () => {
+    const cwd = await privateFolder();
+    await mkdir(join(cwd, 'vms', 'web-1'), { recursive: true });
+    await mkdir(join(cwd, 'vms', 'web-2'));
+    const server = createServer().listen(join(cwd, 'vms', 'web-1', 'qmp'));
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    await symlink('/nowhere', join(cwd, 'vms', 'web-2', 'qmp'));
+    const pattern = '{ driver: { kind: qemu, socket: "vms/{id}/qmp" }, labels: { of: "{id}" } }';
+    await writeFile(join(cwd, 'vmwarden.yaml'), `discover: [${pattern}]\n`);
+    const io = fakeIo({ cwd });
+    expect(await configCheck(io, { config: 'vmwarden.yaml' })).toBe(0);
+    expect(io.out().split('\n').slice(0, 3)).toEqual([
+      `discover: ${cwd}/vms/{id}/qmp`,
+      `  VM web-1 (of=web-1): ${cwd}/vms/web-1/qmp`,
+      `  not taken: ${cwd}/vms/web-2/qmp is a symbolic link; expected the socket itself`,
+    ]);
+    const json = fakeIo({ cwd });
+    expect(await configCheck(json, { config: 'vmwarden.yaml', json: true })).toBe(0);
+    expect(json.json()[0]).toMatchObject({
+      kind: 'discovery',
+      vms: [{ id: 'web-1', labels: { of: 'web-1' } }],
+      refused: [{ path: `${cwd}/vms/web-2/qmp` }],
+    });
   });
 
   test('a device or a huge file is not read to its end', async () => {

@@ -51,6 +51,7 @@ describe('loadConfig', () => {
         dumps: { dir: '/run/here/.vmwarden/dumps' },
         metrics: null,
         vms: [],
+        discover: [],
         stopTimeoutMs: 10_000,
       },
     });
@@ -103,6 +104,7 @@ vms:
       bus: { kind: 'local' },
       dumps: { dir: '/var/dumps' },
       metrics: { host: '0.0.0.0', port: 9464, vmSeries: 0 },
+      discover: [],
       stopTimeoutMs: 30_000,
       vms: [
         {

@@ -75,6 +75,7 @@ export const engineBench = async (
     clock?: ManualClock;
     driver?: ScriptedDriver;
     vms?: readonly EngineVm[];
+    retired?: readonly string[];
     onPoint?: (point: string) => void;
     /** There, for real dumps. */
     dumpDir?: string;
@@ -92,6 +93,7 @@ export const engineBench = async (
     policy,
     policySource: 'test',
     vms: options.vms ?? [{ id: 'web-1', uid: '', driver, takeOver: false }],
+    retired: options.retired ?? [],
     observer: createObserveDriver(),
     dumpTarget: async (vm, incident, attempt) => ({
       path: `${options.dumpDir ?? `/dumps/${vm}`}/${incident}-${attempt}`,

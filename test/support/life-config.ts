@@ -30,6 +30,7 @@ export const lifeConfig = ({ dir, policy, vms, changes }: LifeConfigOptions): Co
     dumps: { dir: join(dir, 'dumps') },
     metrics: null,
     vms,
+    discover: [],
     stopTimeoutMs: 5_000,
     ...changes,
   };

@@ -12,6 +12,17 @@
 {{- if and .Values.dumps.path (hasKey .Values.config "dumps") -}}
 {{- fail "config.dumps: dumps.path sets it; expected one of them" -}}
 {{- end -}}
+{{- if hasKey .Values.config "discover" -}}
+{{- fail "config.discover: the value discover sets it" -}}
+{{- end -}}
+{{- if and .Values.discover (ne .Values.mode "daemonset") -}}
+{{- fail "discover: it is for the DaemonSet; a sidecar has one VMM, which config.vms names" -}}
+{{- end -}}
+{{- range $index, $one := .Values.discover -}}
+{{- if not (hasPrefix (printf "%s/" (trimSuffix "/" $.Values.sockets.path)) $one.driver.socket) -}}
+{{- fail (printf "discover[%d].driver.socket: got %s, expected a path below sockets.path, %s: no other is mounted" $index $one.driver.socket $.Values.sockets.path) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.policy.inline .Values.policy.existingConfigMap -}}
 {{- fail "policy: inline and existingConfigMap are both set; expected one of them" -}}
 {{- end -}}

@@ -77,6 +77,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if or .Values.policy.inline .Values.policy.existingConfigMap -}}
 {{- $_ := set $config "policy" (dict "file" (printf "/etc/vmwarden/policy/%s" .Values.policy.key)) -}}
 {{- end -}}
+{{- with .Values.discover -}}
+{{- $_ := set $config "discover" . -}}
+{{- end -}}
 {{- with .Values.dumps.path -}}
 {{- $_ := set $config "dumps" (dict "dir" .) -}}
 {{- end -}}

@@ -83,6 +83,7 @@ const demoConfig = (dir: string, guests: DemoGuests): Config => ({
   bus: { kind: 'local' },
   dumps: { dir: join(dir, 'dumps') },
   metrics: null,
+  discover: [],
   vms: [
     // The guest waits for vmwarden after a panic, because its operator (this demo) asks for that.
     demoVm('web-1', guests.web.qmpSocket, true),

@@ -29,6 +29,8 @@ export const openSession = async (
   const later: QmpEvent[] = [];
   let inspected = false;
   let session: Session | null = null;
+  const refusal = (await options.refused?.()) ?? null;
+  if (refusal !== null) throw refusal;
   const connection = await connectQmp({
     socket,
     signal: watch.signal,
