@@ -177,6 +177,33 @@ describePart('helm', 'the chart', () => {
     ]);
   });
 
+  test('as root it may connect to the sockets of others, and nothing more', () => {
+    const capabilities = (name: string): unknown =>
+      podSpecOf(find(objectsOf(name), 'DaemonSet'))?.containers[0]?.securityContext?.capabilities;
+    const asRoot = { drop: ['ALL'], add: ['DAC_OVERRIDE'] };
+    expect(capabilities('a DaemonSet with everything')).toEqual(asRoot);
+    expect(capabilities('a DaemonSet as it comes')).toEqual({ drop: ['ALL'] });
+  });
+
+  test('one that hangs is killed after its own stop time, not after the VM’s', () => {
+    const objects = render({
+      ...{ mode: 'sidecar', image: IMAGE, stopTimeoutSeconds: 12 },
+      ...{ terminationGracePeriodSeconds: 600 },
+      sidecar: { pod: { create: true, vmm: { name: 'qemu', image: 'registry.example/qemu' } } },
+    });
+    const [container] = podSpecOf(find(objects, 'Pod', 'vmwarden'))?.initContainers ?? [];
+    expect(container).toMatchObject({
+      startupProbe: { terminationGracePeriodSeconds: 17 },
+      livenessProbe: { terminationGracePeriodSeconds: 17 },
+    });
+    // The API server refuses it for readiness, which kills nothing.
+    const daemonSet = podSpecOf(find(objectsOf('a DaemonSet as it comes'), 'DaemonSet'));
+    expect(daemonSet?.containers[0]?.readinessProbe).toBeDefined();
+    expect(daemonSet?.containers[0]?.readinessProbe).not.toHaveProperty(
+      'terminationGracePeriodSeconds',
+    );
+  });
+
   test('the sidecar is up before the VMM, and never takes it out of service', () => {
     const pod = podSpecOf(find(objectsOf('a sidecar with a pod'), 'Pod', 'vmwarden'));
     const [container] = pod?.initContainers ?? [];
@@ -281,6 +308,22 @@ describePart('helm', 'the chart', () => {
     });
   });
 
+  test('lets it out to the ports that the addresses of Redis name', () => {
+    const ports = (bus: Record<string, unknown>): unknown => {
+      const policy = find(
+        render({ image: IMAGE, bus: { enabled: true, ...bus } }),
+        'NetworkPolicy',
+      );
+      const [, redis] = (policy['spec'] as { egress: { ports: { port: number }[] }[] }).egress;
+      return redis?.ports.map(({ port }) => port);
+    };
+    expect(ports({ url: 'redis://redis' })).toEqual([6379]);
+    expect(ports({ url: 'rediss://[fd00::1]:6380/2' })).toEqual([6379, 6380]);
+    const nodes = ['s1:26379', '[fd00::1]:26380'];
+    expect(ports({ sentinel: { name: 'm', nodes } })).toEqual([6379, 26379, 26380]);
+    expect(ports({ cluster: { nodes: ['c1:7000', 'c2:7000'] } })).toEqual([6379, 7000]);
+  });
+
   test('raises the alerts of docs/operations.md on metrics that vmwarden has', () => {
     const { groups } = find(objectsOf('a DaemonSet with everything'), 'PrometheusRule')['spec'] as {
       groups: { rules: { alert: string; expr: string; annotations: Record<string, string> }[] }[];
@@ -307,6 +350,8 @@ describePart('helm', 'the chart', () => {
     for (const name of ['a DaemonSet with everything', 'a sidecar with metrics']) {
       const monitor = find(objectsOf(name), 'PodMonitor')['spec'];
       expect(monitor).toMatchObject({ podMetricsEndpoints: [{ port: 'vmw-metrics' }] });
+      // `up{job=~".*vmwarden.*"}`, whatever nameOverride says.
+      expect(JSON.stringify(monitor)).toContain('{"targetLabel":"job","replacement":"vmwarden"}');
     }
     const pod = podSpecOf(find(objectsOf('a DaemonSet with everything'), 'DaemonSet'));
     expect(pod?.containers[0]?.ports).toEqual([

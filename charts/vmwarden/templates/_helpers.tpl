@@ -148,19 +148,34 @@ tls:
 {{- end -}}
 {{- end -}}
 
+{{/* networkPolicy.redisPorts and those of the addresses: Sentinels have ports of their own. */}}
+{{- define "vmwarden.redisPorts" -}}
+{{- $ports := list -}}
+{{- range .Values.networkPolicy.redisPorts -}}{{- $ports = append $ports (int .) -}}{{- end -}}
+{{- range concat (list .Values.bus.url) (default list .Values.bus.sentinel.nodes) (default list .Values.bus.cluster.nodes) -}}
+{{- with regexFind ":[0-9]+/?[0-9]*$" (default "" .) -}}
+{{- $ports = append $ports (regexFind "[0-9]+" . | int) -}}
+{{- end -}}
+{{- end -}}
+{{- uniq $ports | toJson -}}
+{{- end -}}
+
 {{/* Of a pod with vmwarden in it: another configuration makes another pod. */}}
 {{- define "vmwarden.podAnnotations" -}}
 checksum/vmwarden-config: {{ include "vmwarden.config" . | sha256sum }}
 {{- end -}}
 
-{{/* What the restricted Pod Security Standard asks of a container, and a root that can't be written. */}}
+{{/*
+What the restricted Pod Security Standard asks of a container, and a root that can't be written. As root, which only a
+DaemonSet may be, it connects to sockets of any user: without DAC_OVERRIDE root may no more than others may, mostly nothing.
+*/}}
 {{- define "vmwarden.containerSecurityContext" -}}
 runAsNonRoot: {{ ne (int .Values.user.uid) 0 }}
 runAsUser: {{ int .Values.user.uid }}
 runAsGroup: {{ int .Values.user.gid }}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
-capabilities: { drop: [ALL] }
+capabilities: { drop: [ALL]{{ if eq (int .Values.user.uid) 0 }}, add: [DAC_OVERRIDE]{{ end }} }
 seccompProfile: { type: RuntimeDefault }
 {{- end -}}
 
@@ -304,6 +319,10 @@ livenessProbe:
 exec:
   command: [/usr/local/bin/vmwarden, healthcheck, --timeout, {{ max 1 (sub $seconds 1) }}s{{ with index . 1 }}, {{ . }}{{ end }}]
 timeoutSeconds: {{ $seconds }}
+{{- if index . 1 }}
+# The pod's period may be the VM's minutes; for so long nobody would watch once vmwarden hangs.
+terminationGracePeriodSeconds: {{ add (int (index . 0).Values.stopTimeoutSeconds) 5 }}
+{{- end }}
 {{- end -}}
 
 {{- define "vmwarden.readinessProbe" -}}
