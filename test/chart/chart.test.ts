@@ -1,4 +1,14 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -176,6 +186,34 @@ describePart('helm', 'the chart', () => {
       'prepare-data: runAsUser 0',
     ]);
   });
+
+  // Only root can take the place of root without capabilities.
+  test.runIf(process.getuid?.() === 0)(
+    'gives the journal’s directory away, also one that was another user’s',
+    () => {
+      const pod = podSpecOf(find(objectsOf('a DaemonSet as it comes'), 'DaemonSet'));
+      const [, flag = '', script = ''] = pod?.initContainers?.[0]?.command ?? [];
+      const top = mkdtempSync(join(tmpdir(), 'vmwarden-data-'));
+      onTestFinished(() => rmSync(top, { recursive: true, force: true }));
+      const within = ['sub', 'sub/dump', 'data.mdb'].map((name) => join(top, name));
+      mkdirSync(join(top, 'sub'), { mode: 0o700 });
+      for (const file of within.slice(1)) writeFileSync(file, '', { mode: 0o600 });
+      symlinkSync(process.execPath, join(top, 'link'));
+      const owner = lstatSync(process.execPath).uid;
+      for (const uid of [65_532, 107]) {
+        const bounds = ['--inh-caps=-all', '--bounding-set=-all,+chown', process.execPath];
+        const { status, stderr } = spawnSync(
+          'setpriv',
+          [...bounds, flag, script, top, `${uid}`, `${uid}`],
+          { encoding: 'utf8', timeout: 60_000 },
+        );
+        expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+        expect([top, ...within].map((path) => lstatSync(path).uid)).toEqual(Array(4).fill(uid));
+        expect(lstatSync(top).mode & 0o777).toBe(0o700);
+      }
+      expect(lstatSync(process.execPath).uid).toBe(owner);
+    },
+  );
 
   test('as root it may connect to the sockets of others, and nothing more', () => {
     const capabilities = (name: string): unknown =>
