@@ -252,6 +252,8 @@ describePart('helm', 'the chart', () => {
       livenessProbe: { exec: { command: expect.arrayContaining(['healthcheck', '--live']) } },
     });
     expect(container).not.toHaveProperty('readinessProbe');
+    // With Always the kubelet would undo a powerOff.
+    expect(pod?.restartPolicy).toBe('OnFailure');
     const other = podSpecOf(
       find(objectsOf('a sidecar that nobody waits for, with readiness'), 'Pod', 'vmwarden'),
     );
